@@ -1,0 +1,1 @@
+//! Calls the Writ API: retries, tokens, pinned post-quantum TLS

@@ -1,0 +1,1 @@
+//! All cryptography of Writ: envelopes, key rings, signatures, entropy and secret types

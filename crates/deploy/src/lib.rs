@@ -1,0 +1,1 @@
+//! Cloud connections, preflight, deployments, runner tokens

@@ -1,0 +1,1 @@
+//! Sequences evidence into a Merkle log: tiles, checkpoints, proofs, export

@@ -1,0 +1,1 @@
+//! People, services, sessions and API keys

@@ -1,0 +1,1 @@
+//! The mathematics of a transparency log: tiles, proofs, signed notes; verifies offline

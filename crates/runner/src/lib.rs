@@ -1,0 +1,1 @@
+//! The disposable runner: borrows credentials, runs OpenTofu or Terraform, redacts, reports, dies

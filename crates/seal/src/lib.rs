@@ -1,0 +1,1 @@
+//! The barrier: root-key providers, unsealing and per-tenant keys

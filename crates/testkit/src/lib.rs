@@ -1,0 +1,1 @@
+//! A whole house in memory, with a fixed clock

@@ -1,0 +1,1 @@
+//! Manners of HTTP: problem documents, extractors, TLS, OpenAPI assembly

@@ -81,15 +81,6 @@ impl Source {
         }
     }
 
-    fn open(self) -> io::Result<Box<dyn FnMut(&mut [u8]) -> io::Result<()>>> {
-        match self {
-            Self::Device { path, .. } => {
-                let mut file = File::open(path)?;
-                Ok(Box::new(move |bytes| file.read_exact(bytes)))
-            }
-            Self::External { fetch, .. } => Ok(Box::new(fetch)),
-        }
-    }
 }
 
 /// How a source fares.
@@ -238,9 +229,12 @@ impl Feed {
 
 /// Reads `source` until it fails, and says why, or until nobody listens any more.
 fn read_ahead(source: Source, sender: &SyncSender<Block>) -> Option<String> {
-    match source.open() {
-        Ok(read) => feed(read, sender),
-        Err(error) => Some(format!("it cannot be opened: {error}")),
+    match source {
+        Source::External { fetch, .. } => feed(fetch, sender),
+        Source::Device { path, .. } => match File::open(path) {
+            Ok(mut file) => feed(|bytes| file.read_exact(bytes), sender),
+            Err(error) => Some(format!("it cannot be opened: {error}")),
+        },
     }
 }
 

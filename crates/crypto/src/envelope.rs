@@ -129,46 +129,42 @@ impl<'a> Envelope<'a> {
 /// Data keys of one purpose, by id and version. One of them is active and seals; all of them open.
 #[expect(missing_debug_implementations, reason = "a secret cannot be printed")]
 pub struct KeyRing {
-    active: KeyRef,
-    keys: HashMap<KeyRef, Counted>,
-}
-
-struct Counted {
-    key: DataKey,
+    active: (KeyRef, DataKey),
+    /// How often the active key has sealed.
     seals: AtomicU64,
+    retired: HashMap<KeyRef, DataKey>,
 }
 
 impl KeyRing {
-    /// After so many seals under one key the chance that two random nonces met is below 2^-40 (SP 800-38D
-    /// section 8.3 stops at 2^32 seals and 2^-32).
+    /// A key should seal no more than this often: the chance that two of its random nonces met is then below
+    /// 2^-40. (SP 800-38D section 8.3 stops at 2^32 seals and 2^-32.)
     pub const ROLL_AFTER: u64 = 1 << 28;
 
-    /// A ring whose only and active key is this one. `seals` is how often it sealed before, as far as known.
-    pub fn new(active: KeyRef, key: DataKey, seals: u64) -> Self {
-        let mut ring = Self { active, keys: HashMap::new() };
-        ring.insert(active, key, seals);
-        ring
+    /// A ring of one key, the active one. `seals` is how often it sealed before, as far as known.
+    pub fn new(name: KeyRef, key: DataKey, seals: u64) -> Self {
+        Self { active: (name, key), seals: AtomicU64::new(seals), retired: HashMap::new() }
     }
 
-    /// Adds a key that opens, replacing one of the same name.
-    pub fn insert(&mut self, name: KeyRef, key: DataKey, seals: u64) {
-        self.keys.insert(name, Counted { key, seals: AtomicU64::new(seals) });
+    /// Adds a key that only opens.
+    pub fn retire(&mut self, name: KeyRef, key: DataKey) {
+        self.retired.insert(name, key);
     }
 
-    /// Adds a key and makes it the one that seals.
+    /// Lets a fresh key seal from now on; the one before it only opens.
     pub fn activate(&mut self, name: KeyRef, key: DataKey) {
-        self.insert(name, key, 0);
-        self.active = name;
+        let (before, old) = std::mem::replace(&mut self.active, (name, key));
+        self.retired.insert(before, old);
+        self.seals = AtomicU64::new(0);
     }
 
     /// Which key seals.
     pub fn active(&self) -> KeyRef {
-        self.active
+        self.active.0
     }
 
     /// How often the active key has sealed.
     pub fn seals(&self) -> u64 {
-        self.keys.get(&self.active).map_or(0, |counted| counted.seals.load(Ordering::Relaxed))
+        self.seals.load(Ordering::Relaxed)
     }
 
     /// Whether the active key has sealed so often that another should take over.
@@ -177,14 +173,13 @@ impl KeyRing {
     }
 
     /// Seals `plaintext` under the active key and binds it to `aad`; see [`Aad`].
-    #[expect(clippy::expect_used, reason = "the active key is in the ring from `new` on, and none is ever removed")]
     pub fn seal(&self, world: &World, aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
-        let counted = self.keys.get(&self.active).expect("the active key is in the ring");
-        counted.seals.fetch_add(1, Ordering::Relaxed);
-        let header = Header { suite: Suite::DataKey, key: self.active }.to_bytes();
+        let (name, key) = &self.active;
+        self.seals.fetch_add(1, Ordering::Relaxed);
+        let header = Header { suite: Suite::DataKey, key: *name }.to_bytes();
         let mut sealed = Vec::with_capacity(Header::LEN + plaintext.len() + OVERHEAD);
         sealed.extend_from_slice(&header);
-        counted.key.seal_onto(world, &[&header, aad].concat(), plaintext, &mut sealed);
+        key.seal_onto(world, &[&header, aad].concat(), plaintext, &mut sealed);
         sealed
     }
 
@@ -198,8 +193,12 @@ impl KeyRing {
         if header.suite != Suite::DataKey {
             return Err(malformed("its suite is not that of a data key"));
         }
-        let counted = self.keys.get(&header.key).ok_or_else(|| unknown(header.key))?;
-        counted.key.open(&[&header.to_bytes()[..], aad].concat(), body)
+        let key = self.key(header.key).ok_or_else(|| unknown(header.key))?;
+        key.open(&[&header.to_bytes(), aad].concat(), body)
+    }
+
+    fn key(&self, name: KeyRef) -> Option<&DataKey> {
+        if self.active.0 == name { Some(&self.active.1) } else { self.retired.get(&name) }
     }
 }
 

@@ -55,7 +55,9 @@ impl Default for Sha256 {
 /// use [`crate::Aad`] where that matters.
 pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
-    parts.iter().for_each(|part| context.update(part));
+    for part in parts {
+        context.update(part);
+    }
     first_32(context.sign().as_ref())
 }
 

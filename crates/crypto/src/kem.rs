@@ -18,6 +18,8 @@
 //! Private keys are stored as their seed: 32 bytes of X25519, then 64 of ML-KEM (`d || z`). ML-KEM's own
 //! expanded form is not accepted, since its import cannot tell a damaged key.
 
+use std::fmt;
+
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad as GcmAad, LessSafeKey, Nonce, UnboundKey},
     agreement, kem,
@@ -52,7 +54,7 @@ const LABEL: &[u8] = b"writ/hybrid-wrap/x25519-mlkem768/v1";
 const PREFIX: [u8; 6] = [MAGIC[0], MAGIC[1], MAGIC[2], MAGIC[3], VERSION, Suite::HybridWrap as u8];
 
 /// The half of a key pair that wraps. Bytes: X25519 (32), ML-KEM-768 (1184).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HybridPublic {
     x25519: [u8; X25519_LEN],
     ml_kem: [u8; ML_KEM_PUBLIC_LEN],
@@ -114,6 +116,12 @@ impl HybridPublic {
     }
 }
 
+impl fmt::Debug for HybridPublic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HybridPublic({})", hash::hex(&hash::sha256(&self.to_bytes())))
+    }
+}
+
 /// The half of a key pair that unwraps.
 #[expect(missing_debug_implementations, reason = "a secret cannot be printed")]
 pub struct HybridPrivate {
@@ -144,7 +152,7 @@ impl HybridPrivate {
         let x25519 = x25519_private(for_x)?;
         let (ml_kem, ml_kem_public) = expand(for_m.try_into().map_err(|_| wrong())?)?;
         let public = HybridPublic { x25519: x25519_public(&x25519)?, ml_kem: ml_kem_public };
-        Ok(Self { x25519, ml_kem, public, seed })
+        Ok(Self { seed, x25519, ml_kem, public })
     }
 
     /// The seed it grew from, to be stored sealed.

@@ -21,8 +21,7 @@ const LABEL: &[u8] = b"writ/run/v1";
 const MAX_LEN: usize = 2048;
 
 /// What a runner token says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunnerClaims {
     /// The tenant it acts in.
     pub tenant: TenantId,
@@ -38,21 +37,28 @@ pub struct RunnerClaims {
     pub exp: i64,
 }
 
+/// The claims as they are written.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Signed {
     kid: String,
-    #[serde(flatten)]
-    claims: RunnerClaims,
+    tenant: TenantId,
+    deployment: Id<Deployment>,
+    run: Id<Run>,
+    nonce: String,
+    iat: i64,
+    exp: i64,
 }
 
 /// Signs `claims` under `key`, which verifiers know as `kid`.
 ///
 /// # Errors
-/// `Internal` when the claims cannot be written, which does not happen.
+/// `Internal` when the claims have no canonical form: a time beyond 2^53.
 pub fn sign(claims: &RunnerClaims, kid: &str, key: &SecretKey) -> Result<SecretString> {
-    let signed = Signed { kid: kid.to_owned(), claims: claims.clone() };
+    let RunnerClaims { tenant, deployment, run, nonce, iat, exp } = claims.clone();
+    let signed = Signed { kid: kid.to_owned(), tenant, deployment, run, nonce, iat, exp };
     let json = serde_json_canonicalizer::to_vec(&signed)
-        .map_err(|error| Error::internal("claims of a runner token").because(error))?;
+        .map_err(|error| Error::internal("the claims of a runner token have no canonical form").because(error))?;
     let mac = hash::hmac_sha256(key.expose(), &[LABEL, &json]);
     Ok(SecretString::new(format!("{PREFIX}{}.{}", BASE64URL_NOPAD.encode(&json), BASE64URL_NOPAD.encode(&mac))))
 }
@@ -64,21 +70,22 @@ pub fn sign(claims: &RunnerClaims, kid: &str, key: &SecretKey) -> Result<SecretS
 /// `token_expired`. Times are looked at only once the signature is good.
 pub fn verify(text: &str, keys: &[(&str, &SecretKey)], now: Timestamp) -> Result<RunnerClaims> {
     let (json, mac) = parts(text).ok_or_else(malformed)?;
-    let Signed { kid, claims } = serde_json::from_slice(&json).map_err(|_| malformed())?;
-    let (_, key) = keys.iter().find(|(name, _)| *name == kid).ok_or_else(|| {
+    let signed: Signed = serde_json::from_slice(&json).map_err(|_| malformed())?;
+    let (_, key) = keys.iter().find(|(name, _)| *name == signed.kid).ok_or_else(|| {
         Error::unauthenticated("unknown_key", "the token is signed with a key that is not in use")
     })?;
     if !hash::hmac_verify(key.expose(), &[LABEL, &json], &mac) {
         return Err(Error::unauthenticated("wrong_signature", "the signature of the token does not verify"));
     }
-    if claims.iat > now.seconds().saturating_add(SKEW_SECONDS) {
+    if signed.iat > now.seconds().saturating_add(SKEW_SECONDS) {
         return Err(Error::unauthenticated("token_not_yet_valid", "the token is from the future")
             .hint("set the clock of this machine"));
     }
-    if claims.exp <= now.seconds() {
+    if signed.exp <= now.seconds() {
         return Err(Error::unauthenticated("token_expired", "the token has expired"));
     }
-    Ok(claims)
+    let Signed { tenant, deployment, run, nonce, iat, exp, .. } = signed;
+    Ok(RunnerClaims { tenant, deployment, run, nonce, iat, exp })
 }
 
 fn parts(text: &str) -> Option<(Vec<u8>, Vec<u8>)> {

@@ -20,8 +20,9 @@ const CHECKSUM_CHARS: usize = 6;
 pub enum Token {}
 
 impl Token {
-    /// A fresh token of `kind` (lower-case letters and digits, like `key` or `session`) and the hash to store.
+    /// A fresh token of `kind` (1 to 16 lower-case letters and digits, like `key`) and the hash to store.
     pub fn generate(world: &World, kind: &str) -> (SecretString, [u8; 32]) {
+        debug_assert!(is_kind(kind), "a kind is 1 to 16 lower-case letters and digits");
         let mut random = Zeroizing::new([0; RANDOM_BYTES]);
         world.fill(&mut *random);
         let mut encoded = Zeroizing::new(BASE32_NOPAD.encode(&*random));
@@ -41,8 +42,7 @@ impl Token {
     pub fn hash(text: &str) -> Result<(String, [u8; 32])> {
         let (body, sum) = text.rsplit_once('_').ok_or_else(malformed)?;
         let (kind, random) = body.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or_else(malformed)?;
-        let well_formed = (1..=16).contains(&kind.len())
-            && kind.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+        let well_formed = is_kind(kind)
             && random.len() == RANDOM_CHARS
             && random.chars().all(|c| c.is_ascii_lowercase() || ('2'..='7').contains(&c));
         if !well_formed || checksum(body) != sum {
@@ -50,6 +50,10 @@ impl Token {
         }
         Ok((kind.to_owned(), sha256(text.as_bytes())))
     }
+}
+
+fn is_kind(text: &str) -> bool {
+    (1..=16).contains(&text.len()) && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
 }
 
 /// 30 bits of the SHA-256 of `text`, in lower-case base32.

@@ -1,1 +1,14 @@
-//! Calls the Writ API: retries, tokens, pinned post-quantum TLS
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod call;
+mod error;
+mod retry;
+mod token;
+mod trust;
+
+pub use call::{Client, Config, Download};
+pub use error::{Error, Problem, Result};
+pub use reqwest::Body;
+pub use token::Token;
+pub use trust::{Pin, Trust};

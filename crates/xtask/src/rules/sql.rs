@@ -1,0 +1,141 @@
+//! SQL stands in `sql.rs` and in the store, and every statement on a tenant's table names the tenant.
+
+use std::collections::BTreeSet;
+
+use super::migrations::{POSTGRES, SQLITE};
+use crate::house::{Finding, House};
+
+/// Crates that may speak SQL in any module.
+const FLUENT: [&str; 2] = ["store", "testkit"];
+
+/// Says, inside a statement, that it means every tenant, and why: `/* every tenant: the job queue is one */`.
+const EVERY_TENANT: &str = "/* every tenant: ";
+
+pub(super) fn stands_in_its_modules(house: &House) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (file, code) in house.rust().filter(|(file, _)| file.is_production() && !file.is_module("sql")) {
+        if file.owner().is_none_or(|owner| FLUENT.contains(&owner) || owner == "xtask") {
+            continue;
+        }
+        let statements = code.texts().filter(|(_, text)| is_statement(text));
+        findings.extend(statements.map(|(line, _)| file.finding(line, "SQL belongs in `sql.rs`")));
+    }
+    findings
+}
+
+pub(super) fn statements_name_the_tenant(house: &House) -> Vec<Finding> {
+    let tables = tenant_tables(house);
+    let mut findings = Vec::new();
+    for (file, code) in house.rust().filter(|(file, _)| file.is_production() && file.owner() != Some("xtask"))
+    {
+        for (line, text) in code.texts().filter(|(_, text)| is_statement(text)) {
+            let words: BTreeSet<&str> = words(text).collect();
+            if let Some(table) = tables.iter().find(|table| words.contains(table.as_str()))
+                && !words.contains("tenant_id")
+                && !text.contains(EVERY_TENANT)
+            {
+                findings.push(
+                    file.finding(line, format!("`{table}` is a tenant's: name `tenant_id` in the statement")),
+                );
+            }
+        }
+    }
+    findings
+}
+
+/// Tables of the migrations with a column `tenant_id`.
+fn tenant_tables(house: &House) -> BTreeSet<String> {
+    let migrations =
+        house.files.iter().filter(|file| file.path.starts_with(SQLITE) || file.path.starts_with(POSTGRES));
+    migrations.flat_map(|file| file.text.split(';')).filter_map(tenant_table).collect()
+}
+
+/// The table a statement makes, when it has a column `tenant_id`.
+fn tenant_table(statement: &str) -> Option<String> {
+    let code: String = statement
+        .lines()
+        .map(|line| line.split("--").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n");
+    let mut words = words(&code).skip_while(|word| !word.eq_ignore_ascii_case("create"));
+    words.next()?;
+    words.next().filter(|word| word.eq_ignore_ascii_case("table"))?;
+    let table = words.find(|word| !["if", "not", "exists"].contains(&word.to_lowercase().as_str()))?;
+    words.any(|word| word == "tenant_id").then(|| table.into())
+}
+
+/// Whether a string begins like a statement on data or on the schema.
+fn is_statement(text: &str) -> bool {
+    let mut words = words(text);
+    let (Some(first), Some(second)) = (words.next(), words.next()) else { return false };
+    match first {
+        "SELECT" | "WITH" => true,
+        "INSERT" => ["INTO", "OR"].contains(&second),
+        "DELETE" => second == "FROM",
+        "UPDATE" => text.contains(" SET "),
+        "CREATE" | "ALTER" | "DROP" => ["TABLE", "INDEX", "UNIQUE", "POLICY", "ROLE"].contains(&second),
+        _ => false,
+    }
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::house::fixture::{house, places};
+
+    const MIGRATION: (&str, &str) = (
+        "crates/store/migrations/sqlite/0001.sql",
+        "-- tenants\nCREATE TABLE IF NOT EXISTS runs (\n  tenant_id BLOB NOT NULL,\n  id BLOB\n) STRICT;\n
+         CREATE TABLE meta (name TEXT); -- no tenant_id\nCREATE INDEX runs_by_tenant ON runs (tenant_id);",
+    );
+
+    fn found(sql: &str) -> usize {
+        statements_name_the_tenant(&house(&[MIGRATION, ("crates/deploy/src/sql.rs", sql)])).len()
+    }
+
+    #[test]
+    fn a_statement_that_forgets_the_tenant_is_found() {
+        assert_eq!(found(r#"const A: &str = "SELECT id FROM runs WHERE id = $2";"#), 1);
+        assert_eq!(found(r#"const A: &str = "UPDATE runs SET state = $3 WHERE id = $2";"#), 1);
+        assert_eq!(found(r#"const A: &str = concat!("DELETE FROM", " runs");"#), 1);
+    }
+
+    #[test]
+    fn a_statement_that_names_the_tenant_is_fine() {
+        assert_eq!(found(r#"const A: &str = "SELECT id FROM runs WHERE tenant_id = $1 AND id = $2";"#), 0);
+    }
+
+    #[test]
+    fn tables_of_nobody_and_plain_prose_are_left_alone() {
+        assert_eq!(
+            found(r#"const A: &str = "SELECT name FROM meta"; const B: &str = "Select runs from the list";"#),
+            0
+        );
+    }
+
+    #[test]
+    fn a_statement_may_say_that_it_means_every_tenant() {
+        assert_eq!(
+            found(
+                r#"const A: &str = "SELECT id FROM runs /* every tenant: lost runs are found for all */";"#
+            ),
+            0
+        );
+    }
+
+    #[test]
+    fn sql_outside_its_module_is_found() {
+        let text = "fn a() { query(\"INSERT INTO runs (tenant_id) VALUES ($1)\"); }";
+        let house = house(&[
+            ("crates/deploy/src/runs.rs", text),
+            ("crates/deploy/src/sql.rs", text),
+            ("crates/store/src/jobs.rs", text),
+            ("crates/deploy/tests/it/main.rs", text),
+        ]);
+        assert_eq!(places(&stands_in_its_modules(&house)), ["crates/deploy/src/runs.rs:1"]);
+    }
+}

@@ -1,1 +1,21 @@
-//! The mathematics of a transparency log: tiles, proofs, signed notes; verifies offline
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod audit;
+pub mod checkpoint;
+mod error;
+pub mod note;
+pub mod proof;
+pub mod signer;
+pub mod tile;
+pub mod tlog_proof;
+pub mod tree;
+
+pub use audit::{Finding, Report, audit};
+pub use checkpoint::{Checkpoint, Head, Policy};
+pub use error::{Error, Result};
+pub use note::{KeyName, Note};
+pub use signer::{SignatureType, Signed, Signer, Verifier};
+pub use tile::{Layer, Tile};
+pub use tlog_proof::TlogProof;
+pub use tree::{Frontier, Hash, Node, leaf_hash};

@@ -110,3 +110,31 @@ fn first_32(bytes: &[u8]) -> [u8; 32] {
     }
     array
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn hkdf_of_wycheproof_at_every_length() {
+        let rows: Vec<Value> = serde_json::from_str(include_str!("../tests/vectors/hkdf_sha256.json")).unwrap();
+        for row in &rows {
+            let bytes = |field: &str| HEXLOWER.decode(row[field].as_str().unwrap().as_bytes()).unwrap();
+            let expected = bytes("okm");
+            let mut okm = vec![0; expected.len()];
+            hkdf_fill(&extract(&bytes("salt"), &bytes("ikm")), &bytes("info"), &mut okm);
+            assert_eq!(okm, expected, "{}", row["tcId"]);
+        }
+        assert_eq!(rows.len(), 80);
+    }
+
+    #[test]
+    fn hkdf_reaches_its_limit() {
+        let mut okm = vec![0; HKDF_LIMIT];
+        hkdf_fill(&extract(b"salt", b"ikm"), b"info", &mut okm);
+        assert_eq!(okm[..32], *hkdf_sha256(b"salt", b"ikm", b"info").expose());
+    }
+}

@@ -233,3 +233,45 @@ fn once() -> Nonce {
 fn malformed_key() -> Error {
     Error::new(Kind::Invalid, "malformed_public_key", "this is not a hybrid public key")
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn rows(text: &str) -> Vec<Value> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn bytes(row: &Value, field: &str) -> Vec<u8> {
+        HEXLOWER.decode(row[field].as_str().unwrap().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn x25519_of_wycheproof() {
+        let rows = rows(include_str!("../tests/vectors/x25519.json"));
+        assert_eq!(rows.len(), 125);
+        for row in rows {
+            let private = x25519_private(&bytes(&row, "private").try_into().unwrap()).unwrap();
+            let shared = x25519_agree(&private, &bytes(&row, "public").try_into().unwrap());
+            match shared {
+                Some(shared) => assert!(shared.ct_eq(&bytes(&row, "shared")), "{}", row["tcId"]),
+                None => assert!(row["shared"].is_null(), "{}", row["tcId"]),
+            }
+        }
+    }
+
+    #[test]
+    fn ml_kem_768_of_wycheproof() {
+        let rows = rows(include_str!("../tests/vectors/ml_kem_768.json"));
+        assert_eq!(rows.len(), 11);
+        for row in rows {
+            let (private, public) = expand(&bytes(&row, "seed").try_into().unwrap()).unwrap();
+            assert_eq!(hash::sha256(&public).to_vec(), bytes(&row, "ekSha256"), "{}", row["tcId"]);
+            let shared = private.decapsulate(bytes(&row, "c").as_slice().into()).unwrap();
+            assert_eq!(shared.as_ref(), bytes(&row, "k"), "{} {}", row["tcId"], row["comment"]);
+        }
+    }
+}

@@ -1,10 +1,6 @@
 //! Committed files that the program makes: the OpenAPI document, the configuration schema, the command reference.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{env, fs, path::Path, process::Command};
 
 use crate::Problem;
 
@@ -17,13 +13,12 @@ const ARTEFACTS: [(&str, &str); 3] = [
 
 /// Writes every artefact anew.
 pub(crate) fn write(root: &Path) -> Result<bool, Problem> {
-    let program = program(root)?;
     for (path, command) in ARTEFACTS {
         let target = root.join(path);
         if let Some(directory) = target.parent() {
             fs::create_dir_all(directory)?;
         }
-        fs::write(&target, printed(&program, command)?)?;
+        fs::write(&target, printed(root, command)?)?;
         println!("gen: wrote {path}");
     }
     Ok(true)
@@ -31,10 +26,9 @@ pub(crate) fn write(root: &Path) -> Result<bool, Problem> {
 
 /// Compares every artefact with what the program prints; true when all are equal.
 pub(crate) fn check(root: &Path) -> Result<bool, Problem> {
-    let program = program(root)?;
     let mut clean = true;
     for (path, command) in ARTEFACTS {
-        let fresh = printed(&program, command)?;
+        let fresh = printed(root, command)?;
         let committed = fs::read_to_string(root.join(path)).unwrap_or_default();
         if let Some(line) = first_difference(&committed, &fresh) {
             clean = false;
@@ -49,23 +43,12 @@ pub(crate) fn check(root: &Path) -> Result<bool, Problem> {
     Ok(clean)
 }
 
-/// Builds `writ` and answers where it is.
-fn program(root: &Path) -> Result<PathBuf, Problem> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args(["build", "--quiet", "--locked", "--package", "writ-cli", "--bin", "writ"])
-        .current_dir(root)
-        .status()?;
-    if !built.success() {
-        return Err("`writ` does not build, and it makes the artefacts".into());
-    }
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join("debug").join("writ").with_extension(env::consts::EXE_EXTENSION))
-}
-
 /// What the program prints for a hidden command.
-fn printed(program: &Path, command: &str) -> Result<String, Problem> {
-    let output = Command::new(program).arg(command).output()?;
+fn printed(root: &Path, command: &str) -> Result<String, Problem> {
+    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["run", "--quiet", "--locked", "--package", "writ-cli", "--bin", "writ", "--", command])
+        .current_dir(root)
+        .output()?;
     if !output.status.success() || output.stdout.is_empty() {
         let reason = String::from_utf8_lossy(&output.stderr);
         return Err(format!("`writ {command}` printed no artefact: {}", reason.trim()).into());

@@ -23,7 +23,7 @@ const HOMES: [Home; 15] = [
     Home { library: "ml-kem", crates: &["crypto"], rooms: false },
     Home { library: "ml-dsa", crates: &[], rooms: false },
     Home { library: "vsss-rs", crates: &["crypto"], rooms: false },
-    Home { library: "rustls", crates: &["web", "client"], rooms: false },
+    Home { library: "rustls", crates: &["web", "client", "runner"], rooms: false },
     Home { library: "tokio-rustls", crates: &["web", "client"], rooms: false },
     Home { library: "rcgen", crates: &["web"], rooms: false },
     Home { library: "landlock", crates: &["runner"], rooms: false },

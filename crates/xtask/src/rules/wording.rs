@@ -37,9 +37,13 @@ pub(super) fn nothing_is_left_for_later(house: &House) -> Vec<Finding> {
 /// Beginnings of paths that exist on one machine only.
 const MACHINE: [&str; 4] = ["/home/", "/root/", "/Users/", "/work/"];
 
+/// Where such places are meant, and why.
+const MEANT: [(&str, &str); 1] = [("crates/runner/tests/", "what a sandbox must keep closed")];
+
 pub(super) fn no_path_of_a_machine(house: &House) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for file in house.files.iter().filter(|file| !is_law(file)) {
+    let meant = |file: &File| MEANT.iter().any(|(place, _)| file.path.starts_with(place));
+    for file in house.files.iter().filter(|file| !is_law(file) && !meant(file)) {
         for (line, text) in numbered(&file.text) {
             if let Some(place) = MACHINE.iter().find(|place| names_path(text, place)) {
                 findings.push(

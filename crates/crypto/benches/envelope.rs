@@ -37,10 +37,8 @@ fn main() {
     for size in [64, 1 << 10, 64 << 10, 1 << 20] {
         let plaintext = vec![0x5a; size];
         let (ours, theirs) = (ring.seal(&world, AAD, &plaintext), bare_seal(&bare, &plaintext));
-        let seal = compare(
-            || ring.seal(&world, AAD, &plaintext).len(),
-            || bare_seal(&bare, &plaintext).len(),
-        );
+        let seal =
+            compare(|| ring.seal(&world, AAD, &plaintext).len(), || bare_seal(&bare, &plaintext).len());
         let open = compare(
             || ring.open(AAD, &ours).expect("it was just sealed").len(),
             || bare_open(&bare, &theirs).len(),
@@ -51,8 +49,14 @@ fn main() {
     let private = HybridPrivate::generate(&world).expect("a key pair");
     let key = SecretKey::generate(&world);
     let wrapped = private.public().wrap(&world, AAD, &key).expect("wrapped");
-    println!("wrap   {:>8.2} µs", micros(median(|| private.public().wrap(&world, AAD, &key).expect("wrapped").len())));
-    println!("unwrap {:>8.2} µs", micros(median(|| private.unwrap(AAD, &wrapped).map_or(0, |key| key.expose().len()))));
+    println!(
+        "wrap   {:>8.2} µs",
+        micros(median(|| private.public().wrap(&world, AAD, &key).expect("wrapped").len()))
+    );
+    println!(
+        "unwrap {:>8.2} µs",
+        micros(median(|| private.unwrap(AAD, &wrapped).map_or(0, |key| key.expose().len())))
+    );
 }
 
 fn bare_seal(key: &LessSafeKey, plaintext: &[u8]) -> Vec<u8> {

@@ -27,7 +27,9 @@ impl DataKey {
     #[expect(clippy::needless_pass_by_value, reason = "the raw key is to be gone once it is in use")]
     #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "AES-256 takes any 32 bytes as a key")]
     pub fn from_secret(key: SecretKey) -> Self {
-        Self(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.expose()).expect("32 bytes are an AES-256 key")))
+        Self(LessSafeKey::new(
+            UnboundKey::new(&AES_256_GCM, key.expose()).expect("32 bytes are an AES-256 key"),
+        ))
     }
 
     /// Encrypts `plaintext` and binds it to `aad`, which is not part of the output.

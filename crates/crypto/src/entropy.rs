@@ -80,7 +80,6 @@ impl Source {
             Self::Device { name, .. } | Self::External { name, .. } => name,
         }
     }
-
 }
 
 /// How a source fares.

@@ -89,9 +89,7 @@ pub(crate) fn extract(salt: &[u8], ikm: &[u8]) -> hkdf::Prk {
 /// HKDF-Expand into `out`, at most [`HKDF_LIMIT`] bytes.
 #[expect(clippy::expect_used, reason = "HKDF-Expand fails only beyond its limit, which no caller exceeds")]
 pub(crate) fn hkdf_fill(prk: &hkdf::Prk, info: &[u8], out: &mut [u8]) {
-    prk.expand(&[info], Length(out.len()))
-        .and_then(|okm| okm.fill(out))
-        .expect("within the limit of HKDF");
+    prk.expand(&[info], Length(out.len())).and_then(|okm| okm.fill(out)).expect("within the limit of HKDF");
 }
 
 #[derive(Clone, Copy)]
@@ -120,7 +118,8 @@ mod tests {
 
     #[test]
     fn hkdf_of_wycheproof_at_every_length() {
-        let rows: Vec<Value> = serde_json::from_str(include_str!("../tests/vectors/hkdf_sha256.json")).unwrap();
+        let rows: Vec<Value> =
+            serde_json::from_str(include_str!("../tests/vectors/hkdf_sha256.json")).unwrap();
         for row in &rows {
             let bytes = |field: &str| HEXLOWER.decode(row[field].as_str().unwrap().as_bytes()).unwrap();
             let expected = bytes("okm");

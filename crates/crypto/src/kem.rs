@@ -101,7 +101,14 @@ impl HybridPublic {
 
     /// The key that seals: derived from both shared secrets and bound to everything that led to them.
     #[expect(clippy::expect_used, reason = "AES-256 takes any 32 bytes as a key")]
-    fn combine(&self, context: &[u8], ct_m: &[u8], ct_x: &[u8], ss_m: &[u8], ss_x: &SecretKey) -> LessSafeKey {
+    fn combine(
+        &self,
+        context: &[u8],
+        ct_m: &[u8],
+        ct_x: &[u8],
+        ss_m: &[u8],
+        ss_x: &SecretKey,
+    ) -> LessSafeKey {
         let ikm = Zeroizing::new([ss_m, ss_x.expose()].concat());
         let info = Aad::new()
             .field(b"key")
@@ -188,7 +195,8 @@ struct Wrapped<'a> {
 
 impl<'a> Wrapped<'a> {
     fn parse(bytes: &'a [u8]) -> Result<Self> {
-        let body = bytes.strip_prefix(&PREFIX).ok_or_else(|| malformed("it is no wrapped key of a known suite"))?;
+        let body =
+            bytes.strip_prefix(&PREFIX).ok_or_else(|| malformed("it is no wrapped key of a known suite"))?;
         let length = || malformed("a wrapped key has another length");
         let (ct_x, rest) = body.split_first_chunk().ok_or_else(length)?;
         let (ct_m, rest) = rest.split_first_chunk().ok_or_else(length)?;

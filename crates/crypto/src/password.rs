@@ -40,7 +40,8 @@ impl Params {
 /// # Errors
 /// `passphrase_params` when `params` are out of range.
 pub fn derive(passphrase: &SecretString, salt: &[u8; 16], params: Params) -> Result<SecretKey> {
-    let refused = || Error::invalid("passphrase_params", "the cost parameters of the passphrase are out of range");
+    let refused =
+        || Error::invalid("passphrase_params", "the cost parameters of the passphrase are out of range");
     let Params { memory_kib, passes, lanes } = params;
     if memory_kib > Params::MAX_MEMORY_KIB || passes > Params::MAX_PASSES || lanes > Params::MAX_LANES {
         return Err(refused());

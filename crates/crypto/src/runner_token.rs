@@ -57,10 +57,15 @@ struct Signed {
 pub fn sign(claims: &RunnerClaims, kid: &str, key: &SecretKey) -> Result<SecretString> {
     let RunnerClaims { tenant, deployment, run, nonce, iat, exp } = claims.clone();
     let signed = Signed { kid: kid.to_owned(), tenant, deployment, run, nonce, iat, exp };
-    let json = serde_json_canonicalizer::to_vec(&signed)
-        .map_err(|error| Error::internal("the claims of a runner token have no canonical form").because(error))?;
+    let json = serde_json_canonicalizer::to_vec(&signed).map_err(|error| {
+        Error::internal("the claims of a runner token have no canonical form").because(error)
+    })?;
     let mac = hash::hmac_sha256(key.expose(), &[LABEL, &json]);
-    Ok(SecretString::new(format!("{PREFIX}{}.{}", BASE64URL_NOPAD.encode(&json), BASE64URL_NOPAD.encode(&mac))))
+    Ok(SecretString::new(format!(
+        "{PREFIX}{}.{}",
+        BASE64URL_NOPAD.encode(&json),
+        BASE64URL_NOPAD.encode(&mac)
+    )))
 }
 
 /// The claims of a token signed under one of `keys` (the current one and the previous) and valid at `now`.

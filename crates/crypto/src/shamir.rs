@@ -35,7 +35,10 @@ const BASE32: Encoding = BASE32_NOPAD;
 /// `share_counts` unless 2 ≤ `threshold` ≤ `shares`.
 pub fn split(world: &World, secret: &SecretKey, threshold: u8, shares: u8) -> Result<Vec<SecretBytes>> {
     if threshold < 2 || threshold > shares {
-        return Err(Error::invalid("share_counts", "the threshold is at least 2 and at most the number of shares"));
+        return Err(Error::invalid(
+            "share_counts",
+            "the threshold is at least 2 and at most the number of shares",
+        ));
     }
     let set = world.bytes::<SET_LEN>();
     let checked = Zeroizing::new([&secret.expose()[..], &check(secret, set, threshold)].concat());
@@ -100,7 +103,8 @@ pub fn decode(text: &str) -> Result<SecretBytes> {
     if !ct_eq(checksum(body).as_bytes(), sum.as_bytes()) {
         return Err(malformed().hint("its checksum is wrong: look for a mistyped character"));
     }
-    let (index, value) = body.strip_prefix(TEXT).and_then(|rest| rest.split_once('_')).ok_or_else(malformed)?;
+    let (index, value) =
+        body.strip_prefix(TEXT).and_then(|rest| rest.split_once('_')).ok_or_else(malformed)?;
     let upper = Zeroizing::new(value.to_ascii_uppercase());
     let share = SecretBytes::new(BASE32.decode(upper.as_bytes()).map_err(|_| malformed())?);
     if Share::parse(share.expose())?.index.to_string() != index {

@@ -3,8 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use aws_lc_rs::signature::{
-    self, Ed25519KeyPair, KeyPair as _, ML_DSA_44, ML_DSA_44_SIGNING, ML_DSA_65, ML_DSA_65_SIGNING, ParsedPublicKey,
-    PqdsaKeyPair, PqdsaSigningAlgorithm,
+    self, Ed25519KeyPair, KeyPair as _, ML_DSA_44, ML_DSA_44_SIGNING, ML_DSA_65, ML_DSA_65_SIGNING,
+    ParsedPublicKey, PqdsaKeyPair, PqdsaSigningAlgorithm,
 };
 use writ_kernel::{Error, Kind, Result, World};
 
@@ -161,7 +161,8 @@ impl VerifyingKey {
     /// # Errors
     /// `malformed_public_key` when it is none of `algorithm`.
     pub fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Result<Self> {
-        let malformed = || Error::invalid("malformed_public_key", format!("this is not a public key of {algorithm}"));
+        let malformed =
+            || Error::invalid("malformed_public_key", format!("this is not a public key of {algorithm}"));
         if bytes.len() != algorithm.public_len() {
             return Err(malformed());
         }
@@ -203,6 +204,11 @@ impl Eq for VerifyingKey {}
 
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "VerifyingKey({} {})", self.algorithm, crate::hash::hex(&crate::hash::sha256(self.as_bytes())))
+        write!(
+            f,
+            "VerifyingKey({} {})",
+            self.algorithm,
+            crate::hash::hex(&crate::hash::sha256(self.as_bytes()))
+        )
     }
 }

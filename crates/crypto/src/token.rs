@@ -41,7 +41,8 @@ impl Token {
     /// `malformed_token` when its form or checksum is wrong.
     pub fn hash(text: &str) -> Result<(String, [u8; 32])> {
         let (body, sum) = text.rsplit_once('_').ok_or_else(malformed)?;
-        let (kind, random) = body.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or_else(malformed)?;
+        let (kind, random) =
+            body.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or_else(malformed)?;
         let well_formed = is_kind(kind)
             && random.len() == RANDOM_CHARS
             && random.chars().all(|c| c.is_ascii_lowercase() || ('2'..='7').contains(&c));

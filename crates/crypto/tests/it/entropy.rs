@@ -79,14 +79,16 @@ fn a_source_that_always_says_the_same_does_not_make_output_repeat() {
 
 #[test]
 fn a_device_contributes() {
-    let entropy = Entropy::new(vec![Source::Device { name: "os".to_owned(), path: PathBuf::from("/dev/urandom") }]);
+    let entropy =
+        Entropy::new(vec![Source::Device { name: "os".to_owned(), path: PathBuf::from("/dev/urandom") }]);
     draw(&entropy);
     assert_eq!(only(&entropy), SourceStatus { name: "os".to_owned(), state: State::Active, bytes: 32 });
 }
 
 #[test]
 fn a_device_that_is_missing_or_empty_is_dropped_and_says_so() {
-    let device = |path: &str| Entropy::new(vec![Source::Device { name: "dev".to_owned(), path: path.into() }]);
+    let device =
+        |path: &str| Entropy::new(vec![Source::Device { name: "dev".to_owned(), path: path.into() }]);
     assert!(failure(&device("/nonexistent/qrng")).starts_with("it cannot be opened"));
     let stuck = device("/dev/null");
     assert!(failure(&stuck).starts_with("it cannot be read"));
@@ -95,7 +97,8 @@ fn a_device_that_is_missing_or_empty_is_dropped_and_says_so() {
 
 #[test]
 fn a_stuck_device_is_dropped_and_says_so() {
-    let entropy = Entropy::new(vec![Source::Device { name: "zero".to_owned(), path: PathBuf::from("/dev/zero") }]);
+    let entropy =
+        Entropy::new(vec![Source::Device { name: "zero".to_owned(), path: PathBuf::from("/dev/zero") }]);
     assert_eq!(failure(&entropy), "it failed the repetition-count test");
     assert_eq!(only(&entropy).bytes, 0);
     assert_ne!(draw(&entropy), draw(&entropy));
@@ -113,9 +116,12 @@ fn a_leaning_source_is_dropped_and_says_so() {
     assert_eq!(only(&entropy).bytes, 0);
 }
 
+/// Answers one read.
+type Answer = fn(&mut [u8]);
+
 /// A source that gives as many reads as are sent and then hangs; fails when the sender is gone.
-fn metered() -> (mpsc::Sender<fn(&mut [u8])>, Source) {
-    let (sender, reads) = mpsc::channel::<fn(&mut [u8])>();
+fn metered() -> (mpsc::Sender<Answer>, Source) {
+    let (sender, reads) = mpsc::channel::<Answer>();
     let reads = Mutex::new(reads);
     let source = external(move |bytes| {
         let read = reads.lock().unwrap().recv().map_err(|_| io::Error::other("unplugged"))?;
@@ -188,7 +194,8 @@ fn one_bad_source_does_not_take_another_with_it() {
 
 #[test]
 fn debug_output_shows_states_and_no_bytes() {
-    let entropy = Entropy::new(vec![Source::Device { name: "zero".to_owned(), path: PathBuf::from("/dev/zero") }]);
+    let entropy =
+        Entropy::new(vec![Source::Device { name: "zero".to_owned(), path: PathBuf::from("/dev/zero") }]);
     let text = format!("{entropy:?}");
     assert!(text.contains("repetition-count") && !text.contains("pool"), "{text}");
 }

@@ -27,7 +27,10 @@ fn ring() -> KeyRing {
 fn a_header_is_written_as_documented() {
     let bytes = Header { suite: Suite::DataKey, key: name(0x0102_0304) }.to_bytes();
     assert_eq!(hex(&bytes), "57525431010101900000000070008000000000000001".to_owned() + "01020304");
-    assert_eq!(Header::parse(&bytes).unwrap(), (Header { suite: Suite::DataKey, key: name(0x0102_0304) }, &[][..]));
+    assert_eq!(
+        Header::parse(&bytes).unwrap(),
+        (Header { suite: Suite::DataKey, key: name(0x0102_0304) }, &[][..])
+    );
 }
 
 #[test]
@@ -41,7 +44,11 @@ fn the_body_is_aes_gcm_with_the_header_before_the_associated_data() {
 #[test]
 fn a_plaintext_is_nowhere_in_what_is_sealed() {
     let sealed = ring().seal(&world(), b"aad", b"correct horse battery staple");
-    assert!(!sealed.windows(7).any(|window| b"correct horse battery staple".windows(7).any(|text| text == window)));
+    assert!(
+        !sealed
+            .windows(7)
+            .any(|window| b"correct horse battery staple".windows(7).any(|text| text == window))
+    );
 }
 
 #[test]

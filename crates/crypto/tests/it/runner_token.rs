@@ -58,7 +58,8 @@ fn the_previous_key_still_verifies() {
 #[test]
 fn each_reason_to_refuse_has_its_own_code() {
     let (k1, k2) = (seed("k1"), seed("k2"));
-    let verdict = |keys: &[(&str, &writ_crypto::SecretKey)], now| code(verify(signed().expose(), keys, at(now)));
+    let verdict =
+        |keys: &[(&str, &writ_crypto::SecretKey)], now| code(verify(signed().expose(), keys, at(now)));
     assert_eq!(verdict(&[("k1", &k1)], ISSUED - 61), "token_not_yet_valid");
     assert_eq!(verdict(&[("k1", &k1)], ISSUED + 300), "token_expired");
     assert_eq!(verdict(&[("k2", &k2)], ISSUED), "unknown_key");
@@ -83,7 +84,15 @@ fn claims_that_we_do_not_know_are_refused_even_when_signed() {
 #[test]
 fn what_is_no_token_is_refused() {
     let long = format!("writ_run_{}.AA", "A".repeat(5000));
-    for text in ["", "writ_run_", "writ_run_.", "writ_run_AA.AA", "writ_run_e30.AA", "eyJhbGciOiJub25lIn0.e30.", &long] {
+    for text in [
+        "",
+        "writ_run_",
+        "writ_run_.",
+        "writ_run_AA.AA",
+        "writ_run_e30.AA",
+        "eyJhbGciOiJub25lIn0.e30.",
+        &long,
+    ] {
         assert_eq!(code(verify(text, &[("k1", &seed("k1"))], at(ISSUED))), "malformed_token", "{text}");
     }
 }

@@ -76,8 +76,16 @@ macro_rules! agrees_with_a_second_implementation {
         }
     };
 }
-agrees_with_a_second_implementation!(ml_dsa_44_agrees_with_a_second_implementation, Algorithm::MlDsa44, ml_dsa::MlDsa44);
-agrees_with_a_second_implementation!(ml_dsa_65_agrees_with_a_second_implementation, Algorithm::MlDsa65, ml_dsa::MlDsa65);
+agrees_with_a_second_implementation!(
+    ml_dsa_44_agrees_with_a_second_implementation,
+    Algorithm::MlDsa44,
+    ml_dsa::MlDsa44
+);
+agrees_with_a_second_implementation!(
+    ml_dsa_65_agrees_with_a_second_implementation,
+    Algorithm::MlDsa65,
+    ml_dsa::MlDsa65
+);
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]

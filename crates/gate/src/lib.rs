@@ -1,1 +1,17 @@
-//! The one door: policy, approvals, quotas, grants, and the evidence leaf in the same commit
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod approvals;
+mod gate;
+mod leaf;
+mod limits;
+mod model;
+pub mod policy;
+pub mod policy_sets;
+mod record;
+mod sql;
+pub mod tenancy;
+
+pub use gate::{Entry, Gate, Grant};
+pub use limits::{Limits, Rate};
+pub use model::{Circumstances, Done, Environment, Facts, Outcome, Plan, Receipt, Resource};

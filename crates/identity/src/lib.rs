@@ -1,1 +1,17 @@
-//! People, services, sessions and API keys
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod authenticate;
+mod bootstrap;
+mod credentials;
+mod http;
+mod model;
+mod people;
+mod policies;
+mod roles;
+mod services;
+mod sql;
+mod tenancy;
+
+pub use bootstrap::first_admin;
+pub use http::{Identity, routes};

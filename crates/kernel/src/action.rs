@@ -84,6 +84,8 @@ actions! {
     KeyRevoke = "identity.keys.revoke" Write,
     /// Begin a session.
     SessionCreate = "identity.sessions.create" Write,
+    /// Use a credential at all; on record only when that is refused.
+    CredentialUse = "identity.credentials.use" Write,
     /// See sessions.
     SessionRead = "identity.sessions.read" Read,
     /// End a session.

@@ -52,6 +52,7 @@ struct Inner {
     field: Option<String>,
     context: Option<String>,
     retry_after: Option<Duration>,
+    receipt: Option<String>,
     source: Option<Source>,
 }
 
@@ -75,6 +76,7 @@ impl Error {
             field: None,
             context: None,
             retry_after: None,
+            receipt: None,
             source: None,
         }))
     }
@@ -152,6 +154,13 @@ impl Error {
         self
     }
 
+    /// The receipt of the evidence in which this refusal stands.
+    #[must_use]
+    pub fn recorded(mut self, receipt: impl Into<String>) -> Self {
+        self.0.receipt = Some(receipt.into());
+        self
+    }
+
     /// What kind of failure it is.
     pub fn kind(&self) -> Kind {
         self.0.kind
@@ -175,6 +184,11 @@ impl Error {
     /// Where in the input it was.
     pub fn field(&self) -> Option<&str> {
         self.0.field.as_deref()
+    }
+
+    /// The receipt of the evidence in which this refusal stands.
+    pub fn receipt(&self) -> Option<&str> {
+        self.0.receipt.as_deref()
     }
 
     /// How long to wait before trying again.

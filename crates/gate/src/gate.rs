@@ -1,0 +1,390 @@
+//! The one door: [`Gate::enter`], [`Entry::admit`], [`Grant::commit`].
+
+use std::{collections::HashMap, fmt, sync::Arc, sync::Mutex};
+
+use uuid::Uuid;
+use writ_kernel::{Action, Caller, Error, Kind, Result, TenantId, World};
+use writ_seal::{Seal, TenantKeys};
+use writ_store::{Db, Tx};
+
+use crate::{
+    leaf,
+    limits::{Buckets, Limits},
+    model::{Circumstances, Done, Facts, Receipt, Resource},
+    policy::{Decision, Policies},
+    record::{self, NewKey, PayloadKeys, Record},
+    sql,
+};
+
+/// The one way to do anything. Cheap to clone.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    seal: Seal,
+    world: World,
+    buckets: Buckets,
+    payload_keys: PayloadKeys,
+    policies: Mutex<HashMap<Option<Uuid>, Arc<Policies>>>,
+}
+
+/// As many policy sets are kept compiled.
+const COMPILED: usize = 256;
+
+impl Gate {
+    /// A gate over this database, behind this seal.
+    pub fn new(db: Db, seal: Seal, world: World, limits: Limits) -> Self {
+        let (payload_keys, policies) = (PayloadKeys::default(), Mutex::default());
+        Self(Arc::new(Inner { db, seal, world, buckets: Buckets::new(limits), payload_keys, policies }))
+    }
+
+    /// Time and chance.
+    pub fn world(&self) -> &World {
+        &self.0.world
+    }
+
+    /// The seal behind the gate.
+    pub fn seal(&self) -> &Seal {
+        &self.0.seal
+    }
+
+    /// The database behind the gate, for workers that look for work; whatever changes anything goes through
+    /// [`Gate::enter`].
+    pub fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// Steps inside with an authenticated caller: the tenant guard, then rate limits, then the credential's scopes.
+    /// What the action is done to can now be looked up, inside the caller's own tenant and nowhere else, and
+    /// [`Entry::admit`] asks policy.
+    ///
+    /// # Errors
+    /// `Sealed`; `Unauthenticated` when the tenant is gone; `Exhausted`; `Forbidden` when no scope covers the
+    /// action. Refusals are recorded.
+    pub async fn enter(&self, caller: &Caller, action: Action) -> Result<Entry> {
+        let mut tx = self.0.db.tx(caller.tenant).await?;
+        let keys = self.0.seal.tenant(&mut tx).await?;
+        let tenant = sql::tenant(&mut tx).await?.filter(|tenant| tenant.active != 0);
+        let Some(tenant) = tenant else {
+            return Err(Error::unauthenticated("unknown_tenant", "the credential is not valid"));
+        };
+        let policies = self.policies(&mut tx, tenant.policy_id).await?;
+        let inside = Inside { gate: self.clone(), caller: caller.clone(), action, keys, policies, log: tenant.log_id };
+        let entry = Entry { inside, tx };
+        if let Err(error) = self.0.buckets.take(caller, self.0.world.now()) {
+            return Err(entry.refuse(error).await);
+        }
+        if !caller.may_try(action) {
+            let error = Error::forbidden("insufficient_scope", format!("the credential has no scope for `{action}`"))
+                .hint("use a credential with that scope, or ask for one");
+            return Err(entry.refuse(error).await);
+        }
+        Ok(entry)
+    }
+
+    /// [`Gate::enter`] and [`Entry::admit`] in one, for a resource that needs no looking up.
+    ///
+    /// # Errors
+    /// As both.
+    pub async fn grant(&self, caller: &Caller, action: Action, resource: Resource) -> Result<Grant> {
+        self.enter(caller, action).await?.admit(resource).await
+    }
+
+    /// Commits the founding of a tenant together with the first leaf of its log. What happens before a tenant
+    /// exists, no grant of it can permit; afterwards this refuses.
+    ///
+    /// # Errors
+    /// `Conflict` when the tenant's log has begun.
+    pub async fn found(&self, mut tx: Tx, trace: writ_kernel::TraceId, done: Done) -> Result<Receipt> {
+        let tenant = sql::tenant(&mut tx).await?.ok_or_else(|| Error::not_found("tenant"))?;
+        if sql::has_leaves(&mut tx).await? {
+            return Err(Error::conflict("already_founded", "the tenant exists already"));
+        }
+        let keys = self.0.seal.tenant(&mut tx).await?;
+        let policies = self.policies(&mut tx, None).await?;
+        let caller = Caller { trace, ..Caller::system(tx.tenant(), &self.0.world) };
+        let decision = Decision { allow: true, reasons: vec!["founding".to_owned()], hint: None };
+        let record = Record {
+            caller: &caller,
+            action: Action::TenantCreate,
+            resource: &Resource::one("tenant", tx.tenant()),
+            around: &Circumstances::default(),
+            decision: &decision,
+            policies: &policies,
+            done: &done,
+        };
+        let inner = &self.0;
+        let (receipt, new) =
+            record::write(&mut tx, &inner.world, &keys, &inner.payload_keys, &tenant.log_id, record).await?;
+        tx.commit().await?;
+        inner.payload_keys.remember(new);
+        Ok(receipt)
+    }
+
+    /// The policies that hold in a tenant now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn active_policies(&self, tx: &mut Tx) -> Result<(Option<Uuid>, Arc<Policies>)> {
+        let tenant = sql::tenant(tx).await?.ok_or_else(|| Error::not_found("tenant"))?;
+        Ok((tenant.policy_id, self.policies(tx, tenant.policy_id).await?))
+    }
+
+    /// Opens the payload of a leaf of the transaction's tenant. The caller of this has entered for
+    /// [`Action::EvidenceRead`].
+    ///
+    /// # Errors
+    /// `Gone` when the payload was erased.
+    pub async fn open_payload(&self, tx: &mut Tx, leaf: Uuid, key: Uuid, sealed: &[u8]) -> Result<String> {
+        let keys = self.0.seal.tenant(tx).await?;
+        record::open(tx, &keys, leaf, key, sealed).await
+    }
+
+    /// Forgets every key, when the server is sealed.
+    pub fn forget(&self) {
+        self.0.payload_keys.forget();
+    }
+
+    async fn policies(&self, tx: &mut Tx, id: Option<Uuid>) -> Result<Arc<Policies>> {
+        let known = |gate: &Self| gate.0.policies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&id).cloned();
+        if let Some(policies) = known(self) {
+            return Ok(policies);
+        }
+        let text = match id {
+            Some(id) => sql::policies(tx, id).await?.ok_or_else(|| Error::internal("the active policy set is missing"))?,
+            None => String::new(),
+        };
+        let policies = Arc::new(Policies::compile(&text)?);
+        let mut compiled = self.0.policies.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if compiled.len() >= COMPILED {
+            compiled.clear();
+        }
+        // An id names one text for ever, so what is compiled never goes stale.
+        compiled.insert(id, Arc::clone(&policies));
+        Ok(policies)
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").finish_non_exhaustive()
+    }
+}
+
+/// What an entry and the grant it becomes both know.
+struct Inside {
+    gate: Gate,
+    caller: Caller,
+    action: Action,
+    keys: Arc<TenantKeys>,
+    policies: Arc<Policies>,
+    log: String,
+}
+
+/// A caller inside its own tenant who may look things up in order to say what the action is done to, and may not
+/// act yet. Dropping it does nothing at all.
+#[must_use = "an entry does nothing until it is admitted"]
+pub struct Entry {
+    inside: Inside,
+    tx: Tx,
+}
+
+impl Entry {
+    /// The transaction, bound to the caller's tenant.
+    pub fn tx(&mut self) -> &mut Tx {
+        &mut self.tx
+    }
+
+    /// Who asks.
+    pub fn caller(&self) -> &Caller {
+        &self.inside.caller
+    }
+
+    /// The keys of the tenant, to open what must be read before it can be decided.
+    pub fn keys(&self) -> &TenantKeys {
+        &self.inside.keys
+    }
+
+    /// Asks policy about `resource`. The only place where a [`Grant`] comes into being.
+    ///
+    /// # Errors
+    /// `Forbidden`, recorded.
+    pub async fn admit(self, resource: Resource) -> Result<Grant> {
+        self.admit_under(resource, Circumstances::default()).await
+    }
+
+    /// As [`Entry::admit`], with what the server itself knows: approvals it counted, the plan, the isolation reached.
+    ///
+    /// # Errors
+    /// `Forbidden`, recorded.
+    pub async fn admit_under(self, resource: Resource, around: Circumstances) -> Result<Grant> {
+        let inside = &self.inside;
+        let facts = Facts::new(&inside.caller, &resource, &around, inside.gate.world().now());
+        let decision = inside.policies.decide(inside.action, &facts)?;
+        let grant = Grant { inside: self.inside, tx: self.tx, resource, around, decision };
+        if grant.decision.allow {
+            return Ok(grant);
+        }
+        let error = forbidden(grant.inside.action, &grant.decision);
+        Err(grant.refuse(error).await)
+    }
+
+    /// What is asked for does not exist, or belongs to another: the caller learns only that, and it is recorded.
+    pub async fn not_found(self, what: &'static str) -> Error {
+        self.refuse(Error::not_found(what)).await
+    }
+
+    /// Ends here with `error`, on record.
+    pub async fn refuse(self, error: Error) -> Error {
+        let decision = Decision { allow: false, reasons: vec![error.code().to_owned()], hint: None };
+        let (inside, tx) = (self.inside, self.tx);
+        let (resource, around) = (Resource::all("unknown"), Circumstances::default());
+        Grant { inside, tx, resource, around, decision }.refuse(error).await
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entry({})", self.inside.action)
+    }
+}
+
+/// The authority to do one action to one resource of one tenant, once. It cannot be cloned; committing consumes it
+/// and writes its evidence in the same transaction as the change; dropping it does nothing at all.
+#[must_use = "a grant does nothing until it is committed"]
+pub struct Grant {
+    inside: Inside,
+    tx: Tx,
+    resource: Resource,
+    around: Circumstances,
+    decision: Decision,
+}
+
+impl Grant {
+    /// The transaction in which the act happens.
+    pub fn tx(&mut self) -> &mut Tx {
+        &mut self.tx
+    }
+
+    /// The tenant in which the act happens.
+    pub fn tenant(&self) -> TenantId {
+        self.inside.caller.tenant
+    }
+
+    /// Who acts.
+    pub fn caller(&self) -> &Caller {
+        &self.inside.caller
+    }
+
+    /// What is done.
+    pub fn action(&self) -> Action {
+        self.inside.action
+    }
+
+    /// What it is done to.
+    pub fn resource(&self) -> &Resource {
+        &self.resource
+    }
+
+    /// The policies that allowed it.
+    pub fn policies(&self) -> &Policies {
+        &self.inside.policies
+    }
+
+    /// Time and chance.
+    pub fn world(&self) -> &World {
+        self.inside.gate.world()
+    }
+
+    /// The keys of the tenant.
+    pub fn keys(&self) -> &TenantKeys {
+        &self.inside.keys
+    }
+
+    /// Writes another leaf into the same commit: for what an act brings about beside itself, like the approval that
+    /// a plan now waits for.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn also(&mut self, action: Action, resource: &Resource, done: Done) -> Result<Receipt> {
+        let inside = &self.inside;
+        let record = Record {
+            caller: &inside.caller,
+            action,
+            resource,
+            around: &self.around,
+            decision: &self.decision,
+            policies: &inside.policies,
+            done: &done,
+        };
+        let gate = &inside.gate.0;
+        let (receipt, _) =
+            record::write(&mut self.tx, &gate.world, &inside.keys, &gate.payload_keys, &inside.log, record).await?;
+        Ok(receipt)
+    }
+
+    /// Does it: the change and its leaf become durable together.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing has happened.
+    pub async fn commit(mut self, done: Done) -> Result<Receipt> {
+        let (receipt, new) = self.write(&done).await?;
+        self.tx.commit().await?;
+        self.inside.gate.0.payload_keys.remember(new);
+        Ok(receipt)
+    }
+
+    /// Ends with `error` instead, undone and on record: for what only the verb can see, like a stale precondition
+    /// that smells of an attack.
+    pub async fn refuse(self, error: Error) -> Error {
+        let Self { inside, tx, resource, around, decision } = self;
+        drop(tx);
+        let gate = inside.gate.clone();
+        let recorded = async {
+            let tx = gate.0.db.tx(inside.caller.tenant).await?;
+            let mut grant = Self { inside, tx, resource, around, decision };
+            let (receipt, new) = grant.write(&leaf::refusal(&error)).await?;
+            grant.tx.commit().await?;
+            grant.inside.gate.0.payload_keys.remember(new);
+            Ok::<_, Error>(receipt)
+        };
+        match recorded.await {
+            Ok(receipt) => error.recorded(receipt.to_string()),
+            // A refusal that cannot be recorded is still a refusal; that it went unrecorded is the graver news.
+            Err(failure) => Error::new(Kind::Unavailable, "evidence_unavailable", "the refusal could not be recorded")
+                .context(format!("refusal was: {error}"))
+                .because(failure),
+        }
+    }
+
+    async fn write(&mut self, done: &Done) -> Result<(Receipt, NewKey)> {
+        let inside = &self.inside;
+        let record = Record {
+            caller: &inside.caller,
+            action: inside.action,
+            resource: &self.resource,
+            around: &self.around,
+            decision: &self.decision,
+            policies: &inside.policies,
+            done,
+        };
+        let gate = &inside.gate.0;
+        record::write(&mut self.tx, &gate.world, &inside.keys, &gate.payload_keys, &inside.log, record).await
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Grant({} on {})", self.inside.action, self.resource.kind)
+    }
+}
+
+fn forbidden(action: Action, decision: &Decision) -> Error {
+    let why = match decision.reasons.first() {
+        Some(policy) => format!("policy `{policy}` forbids `{action}` here"),
+        None => format!("no role you hold here permits `{action}`"),
+    };
+    let hint = decision.hint.clone().unwrap_or_else(|| "ask an administrator for a role that permits it".to_owned());
+    Error::forbidden("forbidden", why).hint(hint)
+}

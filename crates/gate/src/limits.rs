@@ -1,0 +1,122 @@
+//! Rate limits: a neighbour never suffers for somebody else's haste.
+
+use std::{collections::HashMap, sync::Mutex, time::Duration};
+
+use uuid::Uuid;
+use writ_kernel::{Caller, Error, PrincipalKind, Result, Timestamp};
+
+/// How many requests, and how many in a burst.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// Requests a second, sustained.
+    pub per_second: u32,
+    /// Requests at once after a pause.
+    pub burst: u32,
+}
+
+/// The limits of a server.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Of all principals of one tenant together.
+    pub tenant: Rate,
+    /// Of one principal.
+    pub principal: Rate,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { tenant: Rate { per_second: 500, burst: 1_000 }, principal: Rate { per_second: 100, burst: 200 } }
+    }
+}
+
+/// Buckets beyond this many are forgotten, the longest unused first: an attacker cannot fill memory with names.
+const BUCKETS: usize = 65_536;
+
+/// Token buckets, by tenant and by principal.
+#[derive(Debug)]
+pub(crate) struct Buckets {
+    limits: Limits,
+    buckets: Mutex<HashMap<(Uuid, Uuid), Bucket>>,
+}
+
+/// In millionths of a request, so that a slow refill is not rounded away.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    micro_tokens: u64,
+    at: Timestamp,
+}
+
+impl Buckets {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, buckets: Mutex::default() }
+    }
+
+    /// Takes one request of the caller and one of its tenant. Workers and runners of the server are not limited:
+    /// the work they do was.
+    pub(crate) fn take(&self, caller: &Caller, now: Timestamp) -> Result<()> {
+        if matches!(caller.kind, PrincipalKind::System | PrincipalKind::Runner) {
+            return Ok(());
+        }
+        let mut buckets = self.buckets.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let tenant = caller.tenant.uuid();
+        take(&mut buckets, (tenant, caller.principal.uuid()), self.limits.principal, now)?;
+        take(&mut buckets, (tenant, Uuid::nil()), self.limits.tenant, now)?;
+        if buckets.len() > BUCKETS {
+            buckets.retain(|_, bucket| now.since(bucket.at) < Duration::from_secs(60));
+        }
+        Ok(())
+    }
+}
+
+fn take(buckets: &mut HashMap<(Uuid, Uuid), Bucket>, key: (Uuid, Uuid), rate: Rate, now: Timestamp) -> Result<()> {
+    const ONE: u64 = 1_000_000;
+    let full = u64::from(rate.burst) * ONE;
+    let bucket = buckets.entry(key).or_insert(Bucket { micro_tokens: full, at: now });
+    let elapsed = u64::try_from(now.since(bucket.at).as_micros()).unwrap_or(u64::MAX);
+    // One token a second is one millionth of a token a microsecond.
+    let refill = elapsed.saturating_mul(u64::from(rate.per_second));
+    bucket.micro_tokens = bucket.micro_tokens.saturating_add(refill).min(full);
+    bucket.at = bucket.at.max(now);
+    if let Some(rest) = bucket.micro_tokens.checked_sub(ONE) {
+        bucket.micro_tokens = rest;
+        return Ok(());
+    }
+    let missing = ONE - bucket.micro_tokens;
+    let wait = Duration::from_micros(missing.div_ceil(u64::from(rate.per_second).max(1)));
+    Err(Error::exhausted("rate_limited", "too many requests", wait.max(Duration::from_secs(1))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { per_second: 2, burst: 3 };
+
+    fn drain(buckets: &mut HashMap<(Uuid, Uuid), Bucket>, now: Timestamp) -> usize {
+        (0..100).take_while(|_| take(buckets, (Uuid::nil(), Uuid::nil()), RATE, now).is_ok()).count()
+    }
+
+    #[test]
+    fn a_burst_is_served_and_then_the_sustained_rate() {
+        let (mut buckets, start) = (HashMap::new(), Timestamp::from_micros(0));
+        assert_eq!(drain(&mut buckets, start), 3);
+        assert_eq!(drain(&mut buckets, start.plus(Duration::from_secs(1))), 2);
+        assert_eq!(drain(&mut buckets, start.plus(Duration::from_secs(60))), 3);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_gives_nothing_away() {
+        let (mut buckets, start) = (HashMap::new(), Timestamp::from_micros(10_000_000));
+        drain(&mut buckets, start);
+        assert_eq!(drain(&mut buckets, Timestamp::from_micros(0)), 0);
+        assert_eq!(drain(&mut buckets, start), 0);
+    }
+
+    #[test]
+    fn whoever_must_wait_is_told_how_long() {
+        let (mut buckets, start) = (HashMap::new(), Timestamp::from_micros(0));
+        drain(&mut buckets, start);
+        let error = take(&mut buckets, (Uuid::nil(), Uuid::nil()), RATE, start).unwrap_err();
+        assert!(error.retry_after().unwrap() >= Duration::from_millis(500));
+    }
+}

@@ -1,0 +1,105 @@
+//! From a presented token to a caller.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use writ_crypto::Token;
+use writ_gate::Gate;
+use writ_kernel::{Action, Caller, Credential, Error, Principal, Id, PrincipalKind, Result, Role, Scopes, TenantId};
+use writ_web::{Authenticate, From};
+
+use crate::{
+    http::Identity,
+    model::{CredentialKind, CredentialRecord},
+    sql,
+};
+
+/// `last used` is kept to the minute: not every request is worth a write.
+const LAST_USED_GRAIN: Duration = Duration::from_secs(60);
+
+impl Authenticate for Identity {
+    fn authenticate<'a>(&'a self, token: &'a str, from: From) -> Pin<Box<dyn Future<Output = Result<Caller>> + Send + 'a>> {
+        Box::pin(caller(&self.gate, token, from))
+    }
+}
+
+/// The caller that `token`, an API key or a session, proves.
+async fn caller(gate: &Gate, token: &str, from: From) -> Result<Caller> {
+    let (tenant, record) = presented(gate, token).await?;
+    if record.kind == CredentialKind::Enrolment {
+        return Err(Error::unauthenticated("enrolment_token", "an enrolment token only begins a session")
+            .hint("run `writ login` with it"));
+    }
+    let caller = caller_of(gate, tenant, &record, from).await?;
+    usable(gate, &caller, &record).await?;
+    touch(gate, tenant, &record).await?;
+    Ok(caller)
+}
+
+/// Finds the credential behind a token by its hash. Malformed tokens never reach the database.
+pub(crate) async fn presented(gate: &Gate, token: &str) -> Result<(TenantId, CredentialRecord)> {
+    let invalid = || Error::unauthenticated("invalid_credential", "the credential is not valid");
+    let (kind, hash) = Token::hash(token).map_err(|error| invalid().because(error))?;
+    let mut tx = gate.db().system_read().await?;
+    let found = sql::credential_by_hash(&mut tx, &hash).await?;
+    found.filter(|(_, record)| record.kind.as_str() == kind).ok_or_else(invalid)
+}
+
+/// Who the credential belongs to, with the roles that hold now.
+pub(crate) async fn caller_of(gate: &Gate, tenant: TenantId, record: &CredentialRecord, from: From) -> Result<Caller> {
+    let mut tx = gate.db().read(tenant).await?;
+    let now = gate.world().now();
+    let roles = sql::bindings_of(&mut tx, record.principal).await?;
+    let roles = roles.into_iter().filter(|binding| binding.expires_at.is_none_or(|end| now < end));
+    let roles: Arc<[Role]> =
+        roles.map(|binding| Role { name: binding.role, environment: binding.environment }).collect();
+    Ok(Caller {
+        tenant,
+        principal: record.principal,
+        kind: record.principal_kind,
+        roles,
+        scopes: record.scopes.clone(),
+        credential: match record.kind {
+            CredentialKind::ApiKey => Credential::ApiKey(record.id.uuid()),
+            CredentialKind::Session | CredentialKind::Enrolment => Credential::Session(record.id.uuid()),
+        },
+        authenticated_at: record.created_at,
+        mfa: false,
+        source: Some(from.peer.0.ip().to_canonical()),
+        trace: from.trace,
+    })
+}
+
+/// Refuses, on record, a credential that was revoked or has expired, and one of a principal that was disabled.
+pub(crate) async fn usable(gate: &Gate, caller: &Caller, record: &CredentialRecord) -> Result<()> {
+    let error = if record.revoked_at.is_some() {
+        Error::unauthenticated("credential_revoked", "the credential was revoked")
+    } else if gate.world().now() >= record.expires_at {
+        Error::unauthenticated("credential_expired", "the credential has expired").hint("sign in again, or ask for a new key")
+    } else if !active(gate, caller.tenant, caller.principal, caller.kind).await? {
+        Error::unauthenticated("principal_disabled", "the credential is not valid")
+    } else {
+        return Ok(());
+    };
+    // Only to put the refusal on record: what it wanted to do is not known yet.
+    let powerless = Caller { scopes: Scopes::all(), roles: Arc::new([]), ..caller.clone() };
+    Err(gate.enter(&powerless, Action::CredentialUse).await?.refuse(error).await)
+}
+
+async fn active(gate: &Gate, tenant: TenantId, principal: Id<Principal>, kind: PrincipalKind) -> Result<bool> {
+    let mut tx = gate.db().read(tenant).await?;
+    match kind {
+        PrincipalKind::Person => Ok(sql::person(&mut tx, principal.uuid()).await?.is_some_and(|person| person.active)),
+        PrincipalKind::Service => Ok(sql::service(&mut tx, principal.uuid()).await?.is_some_and(|service| service.active)),
+        PrincipalKind::Runner | PrincipalKind::System => Ok(false),
+    }
+}
+
+async fn touch(gate: &Gate, tenant: TenantId, record: &CredentialRecord) -> Result<()> {
+    let now = gate.world().now();
+    if record.last_used_at.is_some_and(|last| now.since(last) < LAST_USED_GRAIN) {
+        return Ok(());
+    }
+    let mut tx = gate.db().tx(tenant).await?;
+    sql::touch_credential(&mut tx, record.id, now).await?;
+    tx.commit().await
+}

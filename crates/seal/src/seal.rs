@@ -1,0 +1,398 @@
+//! Open and closed.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use uuid::Uuid;
+use writ_crypto::{Aad, DataKey, HybridPrivate, KeyRef, KeyRing, SecretBytes, SecretKey, SecretString, password, shamir};
+use writ_kernel::{Error, Id, Result, TenantId, World};
+use writ_store::{Db, Tx};
+
+use crate::{
+    protection::{Protection, Shares, Stored, from_dev_file, from_passphrase},
+    sql::{self, DataKeyRow, RootRow},
+    tenant::TenantKeys,
+};
+
+/// The barrier in front of every key. Cheap to clone.
+#[derive(Clone)]
+pub struct Seal(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    world: World,
+    dev_file: PathBuf,
+    cost: password::Params,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The shares given so far, in text form.
+    shares: Vec<SecretBytes>,
+    open: Option<Open>,
+}
+
+struct Open {
+    root: Arc<Roots>,
+    tenants: HashMap<TenantId, Arc<TenantKeys>>,
+}
+
+/// Whether the seal is open, and what would open it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Whether `init` was done.
+    pub initialized: bool,
+    /// Whether no keys are held.
+    pub sealed: bool,
+    /// `dev-file`, `passphrase` or `shamir`; `None` before `init`.
+    pub protection: Option<&'static str>,
+    /// How many shares are needed.
+    pub threshold: Option<u8>,
+    /// How many were given.
+    pub progress: u8,
+}
+
+/// As many tenants' keys are held at once; others are opened again when needed.
+const TENANTS: usize = 10_000;
+
+impl Seal {
+    /// A closed seal over `db`. `dev_file` is where a development key file lives, should that protection be chosen;
+    /// `cost` is what deriving a key from a new passphrase costs.
+    pub fn new(db: Db, world: World, dev_file: PathBuf, cost: password::Params) -> Self {
+        Self(Arc::new(Inner { db, world, dev_file, cost, state: Mutex::default() }))
+    }
+
+    /// Whether it is open, and what would open it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn status(&self) -> Result<Status> {
+        let stored = self.stored().await?;
+        let state = self.state();
+        Ok(Status {
+            initialized: stored.is_some(),
+            sealed: state.open.is_none(),
+            protection: stored.as_ref().map(Stored::kind),
+            threshold: stored.and_then(|stored| match stored {
+                Stored::Shamir { threshold, .. } => Some(threshold),
+                _ => None,
+            }),
+            progress: u8::try_from(state.shares.len()).unwrap_or(u8::MAX),
+        })
+    }
+
+    /// Whether no keys are held now.
+    pub fn is_closed(&self) -> bool {
+        self.state().open.is_none()
+    }
+
+    /// Makes the first root key and leaves the seal open.
+    ///
+    /// # Errors
+    /// `Conflict` when it was done before.
+    pub async fn init(&self, protection: Protection) -> Result<Shares> {
+        let mut tx = self.0.db.system_tx().await?;
+        if sql::protection(&mut tx).await?.is_some() {
+            return Err(Error::conflict("already_initialized", "the server is initialised already"));
+        }
+        let (kek, stored, shares) = self.establish(protection).await?;
+        let root = Root::generate(&self.0.world, 1);
+        sql::put_root(&mut tx, &root.seal(&self.0.world, &DataKey::from_secret(kek)), self.0.world.now()).await?;
+        sql::put_protection(&mut tx, &to_text(&stored)?).await?;
+        tx.commit().await?;
+        self.opened(Roots::new(vec![root])?);
+        Ok(shares)
+    }
+
+    /// Gives one share, the passphrase, or nothing when a key file does it. Opens once enough is there.
+    ///
+    /// # Errors
+    /// `Conflict` before `init`; `Unauthenticated` when the key is wrong. Wrong shares are forgotten, all of them,
+    /// since nobody can tell which one was wrong.
+    pub async fn unseal(&self, key: Option<SecretString>) -> Result<Status> {
+        let stored = self.stored().await?.ok_or_else(|| {
+            Error::conflict("not_initialized", "the server is not initialised").hint("run `writ init`")
+        })?;
+        if self.is_closed()
+            && let Some(kek) = self.key_encryption_key(&stored, key).await?
+        {
+            let mut tx = self.0.db.system_read().await?;
+            let rows = sql::roots(&mut tx).await?;
+            let kek = DataKey::from_secret(kek);
+            let roots = rows.iter().map(|row| Root::open(&kek, row)).collect::<Result<Vec<_>>>();
+            let roots = roots.map_err(|error| wrong_key().because(error))?;
+            self.opened(Roots::new(roots)?);
+        }
+        self.status().await
+    }
+
+    /// Forgets the shares given so far.
+    pub fn reset(&self) {
+        self.state().shares.clear();
+    }
+
+    /// Forgets every key.
+    pub fn close(&self) {
+        *self.state() = State::default();
+    }
+
+    /// Protects the same root key in another way. Runs inside the transaction of the grant that permits it.
+    ///
+    /// # Errors
+    /// `Sealed`.
+    pub async fn rekey(&self, tx: &mut Tx, protection: Protection) -> Result<Shares> {
+        let current = self.stored().await?.ok_or_else(Error::sealed)?;
+        if matches!((&current, &protection), (Stored::DevFile, Protection::DevFile)) {
+            // The old file would be overwritten before the new seal is durable.
+            return Err(Error::conflict("same_protection", "the root key is protected by this key file already"));
+        }
+        let root = self.root()?;
+        let (kek, stored, shares) = self.establish(protection).await?;
+        let kek = DataKey::from_secret(kek);
+        for root in &root.keys {
+            sql::put_root(tx, &root.seal(&self.0.world, &kek), self.0.world.now()).await?;
+        }
+        sql::put_protection(tx, &to_text(&stored)?).await?;
+        Ok(shares)
+    }
+
+    /// The keys of the transaction's tenant.
+    ///
+    /// # Errors
+    /// `Sealed`; `Unauthenticated` when there is no such tenant (its keys were destroyed).
+    pub async fn tenant(&self, tx: &mut Tx) -> Result<Arc<TenantKeys>> {
+        let tenant = tx.tenant();
+        let root = {
+            let state = self.state();
+            let open = state.open.as_ref().ok_or_else(Error::sealed)?;
+            if let Some(keys) = open.tenants.get(&tenant) {
+                return Ok(Arc::clone(keys));
+            }
+            Arc::clone(&open.root)
+        };
+        let row = sql::tenant_key(tx).await?;
+        let row = row.ok_or_else(|| Error::unauthenticated("unknown_tenant", "the credential is not valid"))?;
+        let private = HybridPrivate::from_seed(root.ring.open(&tenant_aad(tenant), &row.private)?)?;
+        let ring = data_ring(tenant, &private, sql::data_keys(tx).await?)?;
+        let keys = Arc::new(TenantKeys { tenant, private, ring });
+        let mut state = self.state();
+        let open = state.open.as_mut().ok_or_else(Error::sealed)?;
+        if open.tenants.len() >= TENANTS {
+            open.tenants.clear();
+        }
+        open.tenants.insert(tenant, Arc::clone(&keys));
+        Ok(keys)
+    }
+
+    /// Makes the keys of the transaction's new tenant. Nothing is remembered before it is durable.
+    ///
+    /// # Errors
+    /// `Sealed`; `Conflict` when the tenant has keys.
+    pub async fn create_tenant(&self, tx: &mut Tx) -> Result<()> {
+        let (root, world, tenant) = (self.root()?, &self.0.world, tx.tenant());
+        let private = HybridPrivate::generate(world)?;
+        let sealed = root.ring.seal(world, &tenant_aad(tenant), private.seed().expose());
+        sql::insert_tenant_key(tx, &private.public().to_bytes(), &sealed, world.now()).await?;
+        let name = KeyRef { id: world.uuid(), version: 1 };
+        let wrapped = private.public().wrap(world, &data_key_context(tenant, name), &SecretKey::generate(world))?;
+        sql::insert_data_key(tx, &DataKeyRow { key_id: name.id, version: 1, wrapped }, world.now()).await
+    }
+    /// Makes a new root key and seals every tenant's private key under it, while the seal stays open and serves.
+    /// Old root keys are destroyed at the end; a crash on the way leaves both, and doing it again finishes it.
+    /// `key` is what would unseal: the new root key is sealed under the same protection.
+    ///
+    /// # Errors
+    /// `Sealed`; `Unauthenticated` when `key` is wrong.
+    pub async fn rotate_root(&self, key: Option<SecretString>) -> Result<u32> {
+        let stored = self.stored().await?.ok_or_else(Error::sealed)?;
+        let kek = self.key_encryption_key(&stored, key).await?.ok_or_else(|| {
+            Error::unauthenticated("more_shares", "more shares are needed to rotate the root key")
+        })?;
+        let kek = DataKey::from_secret(kek);
+        let world = &self.0.world;
+        let mut tx = self.0.db.system_tx().await?;
+        let rows = sql::roots(&mut tx).await?;
+        let mut roots = rows.iter().map(|row| Root::open(&kek, row)).collect::<Result<Vec<_>>>();
+        let newest = roots.iter().flatten().map(|root| root.name.version).max().unwrap_or(0);
+        let fresh = Root::generate(world, newest + 1);
+        let version = fresh.name.version;
+        sql::put_root(&mut tx, &fresh.seal(world, &kek), world.now()).await?;
+        tx.commit().await?;
+        if let Ok(roots) = &mut roots {
+            roots.push(fresh);
+        }
+        let roots = Arc::new(Roots::new(roots.map_err(|error| wrong_key().because(error))?)?);
+        self.state().open.as_mut().ok_or_else(Error::sealed)?.root = Arc::clone(&roots);
+        self.reseal_tenants(&roots).await?;
+        let mut tx = self.0.db.system_tx().await?;
+        sql::delete_roots_before(&mut tx, version.into()).await?;
+        tx.commit().await?;
+        Ok(version)
+    }
+
+    async fn reseal_tenants(&self, roots: &Roots) -> Result<()> {
+        let mut after = Uuid::nil();
+        loop {
+            let mut tx = self.0.db.system_tx().await?;
+            let rows = sql::tenant_keys_after(&mut tx, after, 100).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.tenant_id;
+            for row in rows {
+                let tenant = Id::from_uuid(row.tenant_id);
+                let seed = roots.ring.open(&tenant_aad(tenant), &row.private)?;
+                let sealed = roots.ring.seal(&self.0.world, &tenant_aad(tenant), seed.expose());
+                sql::reseal_tenant_key(&mut tx, tenant, &sealed).await?;
+            }
+            tx.commit().await?;
+        }
+    }
+
+    /// The key-encryption key, once enough was given.
+    async fn key_encryption_key(&self, stored: &Stored, key: Option<SecretString>) -> Result<Option<SecretKey>> {
+        let wanted = || Error::invalid("key_missing", "a key is needed: a share or the passphrase").at("key");
+        match stored {
+            Stored::DevFile => from_dev_file(&self.0.dev_file).map(Some),
+            Stored::Passphrase { salt, params } => {
+                let (key, salt, params) = (key.ok_or_else(wanted)?, salt.clone(), *params);
+                blocking(move || from_passphrase(&key, &salt, params)).await.map(Some)
+            }
+            Stored::Shamir { threshold, .. } => {
+                let share = shamir::decode(key.ok_or_else(wanted)?.expose())?;
+                self.collect(share, *threshold)
+            }
+        }
+    }
+
+    fn collect(&self, share: SecretBytes, threshold: u8) -> Result<Option<SecretKey>> {
+        let mut state = self.state();
+        if !state.shares.iter().any(|known| known.ct_eq(share.expose())) {
+            state.shares.push(share);
+        }
+        if state.shares.len() < usize::from(threshold) {
+            return Ok(None);
+        }
+        let shares = std::mem::take(&mut state.shares);
+        shamir::combine(&shares).map(Some).map_err(|error| wrong_key().because(error))
+    }
+
+    async fn establish(&self, protection: Protection) -> Result<(SecretKey, Stored, Shares)> {
+        let (world, dev_file, cost) = (self.0.world.clone(), self.0.dev_file.clone(), self.0.cost);
+        blocking(move || protection.establish(&world, &dev_file, cost)).await
+    }
+
+    async fn stored(&self) -> Result<Option<Stored>> {
+        let text = sql::protection(&mut self.0.db.system_read().await?).await?;
+        text.map(|text| serde_json::from_str(&text).map_err(|error| Error::internal("stored protection").because(error)))
+            .transpose()
+    }
+
+    fn root(&self) -> Result<Arc<Roots>> {
+        self.state().open.as_ref().map(|open| Arc::clone(&open.root)).ok_or_else(Error::sealed)
+    }
+
+    fn opened(&self, roots: Roots) {
+        let mut state = self.state();
+        state.shares.clear();
+        state.open = Some(Open { root: Arc::new(roots), tenants: HashMap::new() });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_closed() { "Seal(closed)" } else { "Seal(open)" })
+    }
+}
+
+/// One version of the root key.
+struct Root {
+    name: KeyRef,
+    key: SecretKey,
+}
+
+impl Root {
+    fn generate(world: &World, version: u32) -> Self {
+        Self { name: KeyRef { id: world.uuid(), version }, key: SecretKey::generate(world) }
+    }
+
+    fn open(kek: &DataKey, row: &RootRow) -> Result<Self> {
+        let version = to_version(row.version)?;
+        let name = KeyRef { id: row.key_id, version };
+        let key = SecretKey::from_slice(kek.open(&root_aad(name), &row.sealed)?.expose())?;
+        Ok(Self { name, key })
+    }
+
+    fn seal(&self, world: &World, kek: &DataKey) -> RootRow {
+        let sealed = kek.seal(world, &root_aad(self.name), self.key.expose());
+        RootRow { version: self.name.version.into(), key_id: self.name.id, sealed }
+    }
+}
+
+/// Every version of the root key; the newest seals.
+struct Roots {
+    keys: Vec<Root>,
+    ring: KeyRing,
+}
+
+impl Roots {
+    fn new(keys: Vec<Root>) -> Result<Self> {
+        let names = keys.iter().map(|root| (root.name, SecretKey::new(*root.key.expose())));
+        let ring = key_ring(names.collect())?;
+        Ok(Self { keys, ring })
+    }
+}
+
+fn data_ring(tenant: TenantId, private: &HybridPrivate, rows: Vec<DataKeyRow>) -> Result<KeyRing> {
+    let open = |row: DataKeyRow| {
+        let name = KeyRef { id: row.key_id, version: to_version(row.version)? };
+        Ok((name, private.unwrap(&data_key_context(tenant, name), &row.wrapped)?))
+    };
+    key_ring(rows.into_iter().map(open).collect::<Result<_>>()?)
+}
+
+/// A ring in which the last key seals.
+fn key_ring(keys: Vec<(KeyRef, SecretKey)>) -> Result<KeyRing> {
+    let mut keys = keys.into_iter();
+    let (name, key) = keys.next().ok_or_else(|| Error::internal("a ring of no keys"))?;
+    let mut ring = KeyRing::new(name, DataKey::from_secret(key), 0);
+    keys.for_each(|(name, key)| ring.activate(name, DataKey::from_secret(key)));
+    Ok(ring)
+}
+
+fn to_version(version: i64) -> Result<u32> {
+    u32::try_from(version).map_err(|_| Error::internal("a key version is out of range"))
+}
+
+fn to_text(stored: &Stored) -> Result<String> {
+    serde_json::to_string(stored).map_err(|error| Error::internal("protection to text").because(error))
+}
+
+fn root_aad(name: KeyRef) -> Vec<u8> {
+    Aad::new().field(b"writ/root/v1").field(name.id.as_bytes()).field(&name.version.to_be_bytes()).finish()
+}
+
+fn tenant_aad(tenant: TenantId) -> Vec<u8> {
+    Aad::cell(tenant, "tenant_keys", tenant.uuid().as_bytes(), "private", 1)
+}
+
+fn data_key_context(tenant: TenantId, name: KeyRef) -> Vec<u8> {
+    let version = name.version.to_be_bytes();
+    Aad::new().field(b"writ/data-key/v1").field(tenant.uuid().as_bytes()).field(name.id.as_bytes()).field(&version).finish()
+}
+
+fn wrong_key() -> Error {
+    Error::unauthenticated("wrong_key", "the key does not open the seal")
+}
+
+/// Argon2id takes its time: not on a thread that serves others.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal("key derivation").because(error))?
+}

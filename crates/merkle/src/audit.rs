@@ -4,10 +4,9 @@
 //! disagree, the signed root (or, failing that, the tile above) says which of them was altered, so that a finding
 //! names the culprit and not merely the contradiction.
 
-use std::fmt;
-
 use crate::{
     Error, Hash, Head, Policy, Result, Verifier, checkpoint,
+    finding::{Finding, Report},
     note::Note,
     proof::verify_consistency,
     tile::{self, Layer, Tile, WIDTH},
@@ -19,99 +18,6 @@ pub const CHECKPOINT_PATH: &str = "checkpoint";
 
 /// An audit ends early when it has this many findings: the log is beyond naming each fault.
 const MAX_FINDINGS: usize = 1000;
-
-/// Something that is wrong with a log, and where.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Finding {
-    /// A leaf is not the one that was logged.
-    FlippedLeaf {
-        /// Its index.
-        index: u64,
-    },
-    /// A hash tile does not hold the hashes of the logged leaves.
-    BadTile {
-        /// Its path.
-        path: String,
-    },
-    /// The checkpoint is not signed as the policy demands.
-    BadSignature {
-        /// What is wrong with the signatures.
-        reason: String,
-    },
-    /// The newest leaves are gone.
-    Truncated {
-        /// How many leaves the checkpoint speaks of.
-        expected: u64,
-        /// How many there are before the end.
-        found: u64,
-    },
-    /// History was rewritten: the log's tree of this size is not the one that was signed.
-    Fork {
-        /// The size of the earliest tree that is known to differ.
-        size: u64,
-    },
-    /// The log is smaller than it once was.
-    RolledBack {
-        /// The size it had.
-        known: u64,
-        /// The size it has.
-        found: u64,
-    },
-    /// The checkpoint is that of another log than the known one.
-    OtherLog {
-        /// The origin of the known checkpoint.
-        known: String,
-        /// The origin of the checkpoint found.
-        found: String,
-    },
-    /// A file that must exist does not.
-    Missing {
-        /// Its path.
-        path: String,
-    },
-    /// A file does not have the form it must have.
-    Malformed {
-        /// Its path.
-        path: String,
-    },
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::FlippedLeaf { index } => write!(f, "leaf {index} was altered"),
-            Self::BadTile { path } => write!(f, "tile `{path}` was altered"),
-            Self::BadSignature { reason } => write!(f, "the checkpoint is not validly signed: {reason}"),
-            Self::Truncated { expected, found } => {
-                write!(f, "the log ends after {found} of {expected} leaves")
-            }
-            Self::Fork { size } => write!(f, "the tree of {size} leaves is not the one that was signed"),
-            Self::RolledBack { known, found } => write!(f, "the log had {known} leaves and now has {found}"),
-            Self::OtherLog { known, found } => write!(f, "this is the log `{found}`, not `{known}`"),
-            Self::Missing { path } => write!(f, "`{path}` is missing"),
-            Self::Malformed { path } => write!(f, "`{path}` is malformed"),
-        }
-    }
-}
-
-/// What an audit found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// What the checkpoint says; `None` when it cannot be read. Believable only if there are no findings.
-    pub head: Option<Head>,
-    /// How many leaves were read and hashed.
-    pub leaves: u64,
-    /// What is wrong, in the order of discovery; nothing when the log is intact.
-    pub findings: Vec<Finding>,
-}
-
-impl Report {
-    /// Whether the log is intact: complete, consistent and signed.
-    pub fn is_intact(&self) -> bool {
-        self.findings.is_empty()
-    }
-}
 
 /// Audits the log whose files `read` gives by path (`checkpoint`, `tile/…`; `None` for a file that is not there).
 ///
@@ -214,7 +120,8 @@ impl<R: Fn(&str) -> Result<Option<Vec<u8>>>> Auditor<R> {
         let Some(settled) = self.settle(&groups, head) else { return Ok(()) };
         let known_root = known.map(|known| root_at(&settled, known.size, |tally| &tally.known));
         if root_at(&settled, head.size, |tally| &tally.peaks) != head.root {
-            return self.rewritten(&settled, head);
+            self.rewritten(&settled, head);
+            return Ok(());
         }
         self.upper_tiles(&settled, head.size)?;
         if let (Some(known), Some(root)) = (known, known_root)
@@ -345,7 +252,7 @@ impl<R: Fn(&str) -> Result<Option<Vec<u8>>>> Auditor<R> {
 
     /// Bundles and tiles agree on leaves that were not signed. When the tiles of level 1 still lead to the signed
     /// root, they tell which groups of 256 leaves were rewritten; otherwise all that is known is the fork.
-    fn rewritten(&mut self, settled: &[Tally], head: &Head) -> Result<()> {
+    fn rewritten(&mut self, settled: &[Tally], head: &Head) {
         let full = head.size / u64::from(WIDTH);
         let above = (0..full)
             .step_by(WIDTH.into())
@@ -367,7 +274,6 @@ impl<R: Fn(&str) -> Result<Option<Vec<u8>>>> Auditor<R> {
         } else {
             self.findings.push(Finding::Fork { size: head.size });
         }
-        Ok(())
     }
 
     /// Compares every tile above level 0 with what the settled leaves make of it.
@@ -462,8 +368,8 @@ fn root_at(tallies: &[Tally], size: u64, partial: impl Fn(&Tally) -> &Vec<Hash>)
     let full = usize::try_from(size / u64::from(WIDTH)).unwrap_or(usize::MAX);
     let groups: Frontier = tallies.iter().take(full).map(|tally| fold_peaks(&tally.peaks)).collect();
     let mut peaks = groups.peaks().to_vec();
-    if size % u64::from(WIDTH) != 0 {
-        peaks.extend(tallies.get(full).into_iter().flat_map(|tally| partial(tally)));
+    if !size.is_multiple_of(u64::from(WIDTH)) {
+        peaks.extend(tallies.get(full).into_iter().flat_map(partial));
     }
     fold_peaks(&peaks)
 }

@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod checkpoint;
 mod error;
+mod finding;
 pub mod note;
 pub mod proof;
 pub mod signer;
@@ -11,9 +12,10 @@ pub mod tile;
 pub mod tlog_proof;
 pub mod tree;
 
-pub use audit::{Finding, Report, audit};
+pub use audit::audit;
 pub use checkpoint::{Checkpoint, Head, Policy};
 pub use error::{Error, Result};
+pub use finding::{Finding, Report};
 pub use note::{KeyName, Note};
 pub use signer::{SignatureType, Signed, Signer, Verifier};
 pub use tile::{Layer, Tile};

@@ -154,7 +154,7 @@ fn a_head_has_one_spelling() {
         format!("a\n1\n{root}\nextension\n"),
         format!("a\n9223372036854775808\n{root}\n"),
         format!("a b\n1\n{root}\n"),
-        format!("a\n1\n{}\n", &root[..43]),
+        format!("a\n1\n{root:.43}\n"),
     ] {
         assert!(Head::parse(&text).is_err(), "{text:?}");
     }

@@ -115,8 +115,6 @@ pub(crate) fn log_verifier(kind: SignatureType) -> Result<Vec<Verifier>> {
 
 /// The key grown from a seed of this one byte.
 pub(crate) fn key(algorithm: Algorithm, seed: u8) -> Result<SigningKey> {
-    SigningKey::from_seed(algorithm, SecretKey::new([seed; SecretKey::LEN])).map_err(|error| Error::Signing {
-        name: ORIGIN.parse().unwrap_or_else(|_| unreachable!()),
-        source: error.into(),
-    })
+    SigningKey::from_seed(algorithm, SecretKey::new([seed; SecretKey::LEN]))
+        .map_err(|_| Error::Malformed { what: "seed", why: "no key grows from it" })
 }

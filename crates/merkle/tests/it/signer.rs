@@ -43,9 +43,9 @@ fn check(signer: &Signer, identifier: &[u8], algorithm: Algorithm, message: &[u8
     let vkey = signer.verifier().unwrap().to_string();
     let encoded = data_encoding::BASE64.encode(&[identifier, public.as_bytes()].concat());
     assert_eq!(vkey, format!("{}+{:08x}+{encoded}", line.name, line.id));
-    let signed =
-        vkey.parse::<Verifier>().unwrap().verify(&Note::new(head().to_string(), vec![line]).unwrap());
-    assert_eq!(signed.unwrap().unwrap().time, is_timed.then_some(TIME));
+    let note = Note::new(head().to_string(), vec![line]).unwrap();
+    let found = vkey.parse::<Verifier>().unwrap().verify(&note).unwrap();
+    assert_eq!(found.unwrap().time, is_timed.then_some(TIME));
 }
 
 fn log(algorithm: Algorithm) -> Signer {

@@ -90,13 +90,13 @@ fn what_is_not_of_the_form_is_refused() {
         format!("{first}index 1\nextra AA==\n\nx\n"),
         format!("{first}extra A\nindex 1\n\nx\n"),
         format!("{first}extra AA==\nextra AA==\nindex 1\n\nx\n"),
-        format!("c2sp.org/tlog-proof@v2\nindex 1\n\nx\n"),
-        format!("c2sp.org/tlog-proof@v1index 1\n\nx\n"),
+        "c2sp.org/tlog-proof@v2\nindex 1\n\nx\n".to_owned(),
+        "c2sp.org/tlog-proof@v1index 1\n\nx\n".to_owned(),
         format!("{first}index 1\nAAAA\n\nx\n"),
         format!("{first}index 1\n{}\nx\n", hash.repeat(65)),
         format!("{first}extra {}\nindex 1\n\nx\n", "AAAA".repeat(20_000)),
     ] {
-        assert!(text.parse::<TlogProof>().is_err(), "{}", &text[..text.len().min(80)]);
+        assert!(text.parse::<TlogProof>().is_err(), "{text:.80}");
     }
     assert!(TlogProof::from_bytes(b"\xff").is_err());
 }

@@ -34,7 +34,10 @@ pub async fn backup(config: &Config, to: &Path) -> Result<()> {
     match config {
         Config::Sqlite { path } => {
             let mut conn = SqliteConnection::connect_with(&sqlite::options(path)).await.map_err(error)?;
-            let into = partial.path().to_str().ok_or_else(|| Error::invalid("malformed_path", "the path is not UTF-8"))?;
+            let into = partial
+                .path()
+                .to_str()
+                .ok_or_else(|| Error::invalid("malformed_path", "the path is not UTF-8"))?;
             sqlx::query("VACUUM INTO $1").bind(into).execute(&mut conn).await.map_err(error)?;
             conn.close().await.map_err(error)?;
         }
@@ -94,7 +97,12 @@ impl Partial {
     /// An empty file beside `target` that only this user can read.
     fn create(target: &Path) -> Result<Self> {
         let path = beside(target, &format!(".partial-{}", std::process::id()));
-        File::options().write(true).create_new(true).mode(0o600).open(&path).map_err(|cause| io_error(&path, cause))?;
+        File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|cause| io_error(&path, cause))?;
         Ok(Self(path))
     }
 
@@ -141,5 +149,6 @@ fn io_error(path: &Path, cause: std::io::Error) -> Error {
 }
 
 fn exists(path: &Path) -> Error {
-    Error::conflict("backup_exists", format!("`{}` is there already", path.display())).hint("choose a new name")
+    Error::conflict("backup_exists", format!("`{}` is there already", path.display()))
+        .hint("choose a new name")
 }

@@ -40,7 +40,8 @@ fn classify(error: &sqlx::Error) -> Error {
                 .context(inner.to_string())
         }
         sqlx::Error::Database(inner) => {
-            let (sqlite, postgres) = (inner.try_downcast_ref::<SqliteError>(), inner.try_downcast_ref::<PgDatabaseError>());
+            let (sqlite, postgres) =
+                (inner.try_downcast_ref::<SqliteError>(), inner.try_downcast_ref::<PgDatabaseError>());
             let known = match (sqlite, postgres) {
                 (Some(_), _) => inner.code().and_then(|code| sqlite_outage(code.parse().ok()?)),
                 (_, Some(postgres)) => postgres_outage(postgres.code()),
@@ -49,7 +50,8 @@ fn classify(error: &sqlx::Error) -> Error {
             known.unwrap_or_else(|| Error::internal("statement failed")).context(inner.to_string())
         }
         sqlx::Error::PoolTimedOut => {
-            Error::unavailable("database_busy", "the database has no free connection").hint("try again shortly")
+            Error::unavailable("database_busy", "the database has no free connection")
+                .hint("try again shortly")
         }
         sqlx::Error::PoolClosed => closed(),
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed | sqlx::Error::BeginFailed => {
@@ -81,7 +83,10 @@ fn sqlite_outage(code: i32) -> Option<Error> {
                 .hint("stop other programs that write to the database file"),
         ),
         8 => Some(Error::unavailable("storage_read_only", "the database cannot be written")),
-        10 => Some(Error::unavailable("storage_failed", "the disk of the database reports an error")),
+        10 | 14 => Some(Error::unavailable("storage_failed", "the disk of the database reports an error")),
+        11 | 26 => Some(
+            Error::unavailable("storage_damaged", "the database file is damaged").hint("restore a backup"),
+        ),
         13 => Some(disk_full()),
         _ => None,
     }
@@ -93,9 +98,13 @@ fn postgres_outage(code: &str) -> Option<Error> {
         "40001" | "40P01" | "55P03" => Some(contention()),
         "53100" => Some(disk_full()),
         "57014" => Some(Error::timeout("database_timeout", "the database took too long")),
-        _ if code.starts_with("53") => {
-            Some(Error::unavailable("database_busy", "the database is out of resources").hint("try again shortly"))
+        "3D000" => Some(Error::unavailable("database_down", "there is no such database")),
+        _ if code.starts_with("28") => {
+            Some(Error::unavailable("database_down", "the database refuses these credentials"))
         }
+        _ if code.starts_with("53") => Some(
+            Error::unavailable("database_busy", "the database is out of resources").hint("try again shortly"),
+        ),
         _ if code.starts_with("08") || code.starts_with("57P") => {
             Some(Error::unavailable("database_down", "the database does not answer"))
         }

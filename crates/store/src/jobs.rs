@@ -14,13 +14,8 @@ use writ_kernel::{Error, Id, Result, TenantId, Timestamp};
 
 use crate::{Db, Tx, execute, on};
 
-/// The type-level name of a job.
-#[derive(Debug)]
-#[expect(clippy::empty_enums, reason = "a noun is a type-level name; no value of it exists")]
-pub enum JobNoun {}
-
 /// Identifies a job.
-pub type JobId = Id<JobNoun>;
+pub type JobId = Id<Job>;
 
 /// A job to be done.
 #[derive(Debug, Clone)]
@@ -136,8 +131,9 @@ pub async fn claim(db: &Db, kind: &str, worker: Uuid, lease: Duration) -> Result
         .bind(kind)
         .bind(now.micros())
         .fetch_optional(conn))?;
+    let Some(row) = row else { return Ok(None) };
     tx.commit().await?;
-    Ok(row.map(Job::from))
+    Ok(Some(row.into()))
 }
 
 /// Extends the lease to `lease` from now.
@@ -206,7 +202,7 @@ pub async fn dead(tx: &mut Tx) -> Result<i64> {
 
 fn back_off(attempt: i64) -> Duration {
     let doublings = u32::try_from(attempt.clamp(0, 10)).unwrap_or(0);
-    Duration::from_secs(2_u64.pow(doublings)).min(Duration::from_secs(15 * 60))
+    Duration::from_secs(2_u64.pow(doublings)).min(Duration::from_mins(15))
 }
 
 fn require_held(changed: u64) -> Result<()> {

@@ -53,10 +53,11 @@ pub async fn resign(db: &Db, name: &str, holder: Uuid) -> Result<()> {
 /// `Conflict` with `lease_lost` when another reign has begun: stop leading.
 pub async fn fence(tx: &mut impl Transactional, name: &str, epoch: Epoch) -> Result<()> {
     // An update that changes nothing locks the row on PostgreSQL, so a successor has to wait.
-    let held = execute!(tx, |conn| sqlx::query("UPDATE leases SET epoch = epoch WHERE name = $1 AND epoch = $2")
-        .bind(name)
-        .bind(epoch)
-        .execute(conn))?;
+    let held =
+        execute!(tx, |conn| sqlx::query("UPDATE leases SET epoch = epoch WHERE name = $1 AND epoch = $2")
+            .bind(name)
+            .bind(epoch)
+            .execute(conn))?;
     match held {
         0 => Err(Error::conflict("lease_lost", "somebody else leads now")),
         _ => Ok(()),

@@ -23,6 +23,6 @@ pub use db::{Db, retry};
 pub use error::{error, is_already_exists, is_unique_violation};
 pub use migrate::migrate;
 pub use stats::Stats;
-pub use tx::{SystemTx, Transactional, Tx, serialize_on};
 #[doc(hidden)]
 pub use tx::{Conn, Open};
+pub use tx::{SystemTx, Transactional, Tx, serialize_on};

@@ -16,18 +16,14 @@ impl Lock {
         let failed = |cause| {
             Error::unavailable("storage_failed", format!("cannot lock `{}`", path.display())).because(cause)
         };
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(failed)?;
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::conflict("database_in_use", format!("`{}` is open in another process", database.display()))
-                    .hint("one server at a time may use a database file; stop the other one"))
-            }
+            Err(TryLockError::WouldBlock) => Err(Error::conflict(
+                "database_in_use",
+                format!("`{}` is open in another process", database.display()),
+            )
+            .hint("one server at a time may use a database file; stop the other one")),
             Err(TryLockError::Error(cause)) => Err(failed(cause)),
         }
     }

@@ -45,8 +45,8 @@ pub async fn migrate(config: &Config, world: &World) -> Result<Vec<&'static str>
     match config {
         Config::Sqlite { path } => {
             let _lock = Lock::take(path)?;
-            let options = sqlite::options(path).create_if_missing(true);
-            let mut conn = SqliteConnection::connect_with(&options).await.map_err(error)?;
+            sqlite::ensure_file(path)?;
+            let mut conn = SqliteConnection::connect_with(&sqlite::options(path)).await.map_err(error)?;
             let names = migrate_sqlite(&mut conn, world).await?;
             conn.close().await.map_err(error)?;
             Ok(names)
@@ -85,7 +85,11 @@ async fn migrate_sqlite(conn: &mut SqliteConnection, world: &World) -> Result<Ve
     Ok(names)
 }
 
-async fn migrate_postgres(conn: &mut PgConnection, app_role: &str, world: &World) -> Result<Vec<&'static str>> {
+async fn migrate_postgres(
+    conn: &mut PgConnection,
+    app_role: &str,
+    world: &World,
+) -> Result<Vec<&'static str>> {
     // Held until this connection closes. The number is arbitrary: "writ" in ASCII.
     sqlx::raw_sql("SELECT pg_advisory_lock(2003986804)").execute(&mut *conn).await.map_err(error)?;
     ensure_role(conn, app_role).await?;
@@ -207,11 +211,15 @@ pub(crate) async fn ensure_role(conn: &mut PgConnection, app_role: &str) -> Resu
     // It is spliced into SQL, where a name cannot be a parameter.
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if app_role.is_empty() || app_role.len() > 63 || !app_role.chars().all(plain) {
-        return Err(Error::invalid("malformed_role", format!("`{}` is not a plain role name", app_role.escape_debug()))
-            .hint("use lower-case letters, digits and `_`"));
+        return Err(Error::invalid(
+            "malformed_role",
+            format!("`{}` is not a plain role name", app_role.escape_debug()),
+        )
+        .hint("use lower-case letters, digits and `_`"));
     }
     let exists = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)";
-    let exists: bool = sqlx::query_scalar(exists).bind(app_role).fetch_one(&mut *conn).await.map_err(error)?;
+    let exists: bool =
+        sqlx::query_scalar(exists).bind(app_role).fetch_one(&mut *conn).await.map_err(error)?;
     if exists {
         return Ok(());
     }
@@ -221,9 +229,12 @@ pub(crate) async fn ensure_role(conn: &mut PgConnection, app_role: &str) -> Resu
          EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
     );
     sqlx::raw_sql(AssertSqlSafe(create)).execute(conn).await.map(drop).map_err(|cause| {
-        Error::invalid("missing_role", format!("the group role `{app_role}` is missing and cannot be created"))
-            .hint(format!("as an administrator: `CREATE ROLE {app_role} NOLOGIN`"))
-            .because(cause)
+        Error::invalid(
+            "missing_role",
+            format!("the group role `{app_role}` is missing and cannot be created"),
+        )
+        .hint(format!("as an administrator: `CREATE ROLE {app_role} NOLOGIN`"))
+        .because(cause)
     })
 }
 

@@ -38,7 +38,10 @@ fn tool(name: &str, url: &str) -> Result<Command> {
     let url = options.to_url_lossy();
     let mut command = Command::new(name);
     command
-        .env("PGHOST", options.get_socket().map_or_else(|| options.get_host().into(), |it| it.as_os_str().to_owned()))
+        .env(
+            "PGHOST",
+            options.get_socket().map_or_else(|| options.get_host().into(), |it| it.as_os_str().to_owned()),
+        )
         .env("PGPORT", options.get_port().to_string())
         .env("PGUSER", options.get_username())
         .env("PGDATABASE", options.get_database().unwrap_or_else(|| options.get_username()))
@@ -80,16 +83,14 @@ fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let escaped = tail.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
+        let escaped =
+            tail.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        if let Some(byte) = escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            bytes.push(byte);
+            rest = tail.get(2..).unwrap_or_default();
+        } else {
+            bytes.push(*first);
+            rest = tail;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()

@@ -41,11 +41,20 @@ impl Engine {
         Ok(Self { pool })
     }
 
-    pub(crate) async fn begin(&self, reach: Reach, read_only: bool) -> Result<Transaction<'static, Postgres>> {
+    pub(crate) async fn begin(
+        &self,
+        reach: Reach,
+        read_only: bool,
+    ) -> Result<Transaction<'static, Postgres>> {
         if self.pool.is_closed() {
             return Err(closed());
         }
-        let mode = if read_only { "READ ONLY" } else { "READ WRITE" };
+        // A reader sees one moment, as it does on SQLite.
+        let mode = if read_only {
+            "ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        } else {
+            "ISOLATION LEVEL READ COMMITTED"
+        };
         let tenant = match reach {
             Reach::Tenant(uuid) => uuid.to_string(),
             Reach::Everybody => "*".to_owned(),

@@ -9,7 +9,7 @@
 //! INVARIANT (whole steps): statements that move the connection between the states of [`State`] run in tasks
 //! of their own. A caller that gives up waiting can never leave the connection between two states.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fs::File, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
     Connection, Sqlite, SqliteConnection, SqlitePool, Transaction,
@@ -19,7 +19,7 @@ use tokio::{
     runtime::Handle,
     sync::{Mutex, OwnedMutexGuard, oneshot},
 };
-use writ_kernel::{Error, Result};
+use writ_kernel::{Error, Kind, Result};
 
 use crate::{
     error::{closed, error, shared_error},
@@ -29,6 +29,8 @@ use crate::{
 
 const READERS: u32 = 4;
 const BUSY: Duration = Duration::from_secs(5);
+/// The longest wait for a turn. Turns take a millisecond, so longer than this means that one is stuck.
+const TURN: Duration = Duration::from_secs(30);
 
 /// An open database file.
 pub(crate) struct Engine {
@@ -40,8 +42,11 @@ impl Engine {
     /// Opens the file at `path`, which must exist; refuses while another process has it open.
     pub(crate) async fn open(path: &Path, counters: Arc<Counters>) -> Result<Self> {
         if !path.exists() {
-            return Err(Error::conflict("migrations_pending", format!("there is no database at `{}`", path.display()))
-                .hint("run `writ migrate`"));
+            return Err(Error::conflict(
+                "migrations_pending",
+                format!("there is no database at `{}`", path.display()),
+            )
+            .hint("run `writ migrate`"));
         }
         let lock = Lock::take(path)?;
         let conn = SqliteConnection::connect_with(&options(path)).await.map_err(error)?;
@@ -71,7 +76,8 @@ impl Engine {
     pub(crate) async fn write(&self) -> Result<Turn> {
         let writer = Arc::clone(&self.writer);
         let begin = async move {
-            let mut guard = Arc::clone(&writer).lock_owned().await;
+            let turn = Arc::clone(&writer).lock_owned();
+            let mut guard = tokio::time::timeout(TURN, turn).await.map_err(|_| stuck())?;
             guard.open_savepoint().await?;
             Ok(Turn { guard, writer })
         };
@@ -106,6 +112,14 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         .statement_cache_capacity(512)
 }
 
+/// Makes the file if there is none, readable by this user only; SQLite gives its companions the same mode.
+pub(crate) fn ensure_file(path: &Path) -> Result<()> {
+    let made = File::options().append(true).create(true).mode(0o600).open(path);
+    made.map(drop).map_err(|cause| {
+        Error::unavailable("storage_failed", format!("cannot make `{}`", path.display())).because(cause)
+    })
+}
+
 /// The right to use the writer, from its savepoint to its end. Dropping it discards what was written.
 pub(crate) struct Turn {
     guard: OwnedMutexGuard<Writer>,
@@ -136,6 +150,22 @@ impl Drop for Turn {
         let writer = Arc::clone(&self.writer);
         self.guard.runtime.spawn(async move { writer.lock().await.commit_batch().await });
     }
+}
+
+fn stuck() -> Error {
+    Error::unavailable("database_busy", "another change does not end").hint("try again shortly")
+}
+
+/// What a member of a failed batch is told. The failure may be another member's doing, so only an outage is
+/// passed on as it is.
+fn not_recorded(failure: &Arc<sqlx::Error>) -> Error {
+    let error = shared_error(failure);
+    if error.kind() == Kind::Unavailable {
+        return error;
+    }
+    Error::unavailable("not_recorded", "the database undid the change, so nothing was recorded")
+        .hint("try again")
+        .because(Arc::clone(failure))
 }
 
 struct Writer {
@@ -218,7 +248,7 @@ impl Writer {
     async fn abandon_batch(&mut self, failure: sqlx::Error) {
         tracing::warn!(error = %failure, lost = self.waiting.len(), "a batch of transactions was not committed");
         let failure = Arc::new(failure);
-        self.waiting.drain(..).for_each(|waiter| drop(waiter.send(Err(shared_error(&failure)))));
+        self.waiting.drain(..).for_each(|waiter| drop(waiter.send(Err(not_recorded(&failure)))));
         self.rollback().await;
     }
 

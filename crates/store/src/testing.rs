@@ -4,7 +4,11 @@
 //! `/usr/lib/postgresql/*/bin` or on PATH; it stops and vanishes with the process. Set
 //! `WRIT_TEST_POSTGRES_URL` to a superuser's connection URI to use a running server instead. A missing
 //! PostgreSQL is a failure, never a skipped test.
-#![expect(clippy::expect_used, clippy::panic, reason = "test support: a broken environment must fail the test")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test support: a broken environment must fail the test"
+)]
 
 mod cluster;
 
@@ -26,12 +30,12 @@ use crate::{Config, Db, migrate};
 /// Turns each `async fn name(house: &TestDb) { … }` into two tests, `name::sqlite` and `name::postgres`.
 #[macro_export]
 macro_rules! on_both {
-    ($($(#[$attribute:meta])* async fn $name:ident($house:ident: &TestDb) $body:block)+) => {
+    ($($(#[$attribute:meta])* async fn $name:ident($house:ident: $kind:ty) $body:block)+) => {
         $($(#[$attribute])* mod $name {
             #[allow(unused_imports, reason = "a body may need nothing from its module")]
             use super::*;
 
-            async fn body($house: &$crate::testing::TestDb) $body
+            async fn body($house: $kind) $body
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
@@ -57,46 +61,42 @@ pub struct TestDb {
     pub owner: Config,
     /// Its clock.
     pub time: Time,
-    _files: Option<TempDir>,
-    _database: Option<cluster::Database>,
+    place: Place,
 }
 
 impl TestDb {
     /// A database of the embedded engine, in a temporary directory.
     pub async fn sqlite() -> Self {
-        let files = TempDir::new().expect("a temporary directory");
-        let config = Config::Sqlite { path: files.path().join("writ.db") };
-        let time = Time::default();
-        migrate(&config, &time.world()).await.expect("migrations");
-        let db = Db::open(&config, time.world()).await.expect("an open database");
-        Self { db, owner: config.clone(), config, time, _files: Some(files), _database: None }
+        Self::open(Place::files()).await
     }
 
     /// A database of a real PostgreSQL server, opened as the application's role.
     pub async fn postgres() -> Self {
-        let database = cluster::Database::create();
-        let (config, owner) = (database.config("writ_test_server"), database.config("writ_test_owner"));
-        let time = Time::default();
+        Self::open(Place::Database(cluster::Database::create())).await
+    }
+
+    async fn open(place: Place) -> Self {
+        let (config, owner, time) = (place.config(), place.owner(), Time::default());
         migrate(&owner, &time.world()).await.expect("migrations");
         let db = Db::open(&config, time.world()).await.expect("an open database");
-        Self { db, config, owner, time, _files: None, _database: Some(database) }
+        Self { db, config, owner, time, place }
     }
 
     /// Where another database of the same engine may be made; there is none yet.
     pub fn empty_sibling(&self) -> EmptyDb {
-        if self._database.is_none() {
-            let files = TempDir::new().expect("a temporary directory");
-            let config = Config::Sqlite { path: files.path().join("writ.db") };
-            return EmptyDb { owner: config.clone(), config, _files: Some(files), _database: None };
-        }
-        let database = cluster::Database::create();
-        let (config, owner) = (database.config("writ_test_server"), database.config("writ_test_owner"));
-        EmptyDb { config, owner, _files: None, _database: Some(database) }
+        let place = match &self.place {
+            Place::Files(_) => Place::files(),
+            Place::Database(_) => Place::Database(cluster::Database::create()),
+        };
+        EmptyDb { config: place.config(), owner: place.owner(), _place: place }
     }
 
     /// The same database as its cluster's superuser; `None` on SQLite.
     pub fn superuser(&self) -> Option<Config> {
-        self._database.as_ref().map(cluster::Database::superuser)
+        match &self.place {
+            Place::Files(_) => None,
+            Place::Database(database) => Some(database.superuser()),
+        }
     }
 }
 
@@ -107,8 +107,33 @@ pub struct EmptyDb {
     pub config: Config,
     /// To migrate or restore it with.
     pub owner: Config,
-    _files: Option<TempDir>,
-    _database: Option<cluster::Database>,
+    _place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Files(TempDir),
+    Database(cluster::Database),
+}
+
+impl Place {
+    fn files() -> Self {
+        Self::Files(TempDir::new().expect("a temporary directory"))
+    }
+
+    fn config(&self) -> Config {
+        match self {
+            Self::Files(files) => Config::Sqlite { path: files.path().join("writ.db") },
+            Self::Database(database) => database.config("writ_test_server"),
+        }
+    }
+
+    fn owner(&self) -> Config {
+        match self {
+            Self::Files(_) => self.config(),
+            Self::Database(database) => database.config("writ_test_owner"),
+        }
+    }
 }
 
 /// A clock that a test moves by hand. It starts at 2026-11-22T12:00:00Z.
@@ -129,8 +154,7 @@ impl Time {
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        let micros = i64::try_from(by.as_micros()).expect("a duration within bounds");
-        self.0.fetch_add(micros, Ordering::SeqCst);
+        self.0.store(self.now().plus(by).micros(), Ordering::SeqCst);
     }
 }
 

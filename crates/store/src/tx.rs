@@ -172,8 +172,10 @@ pub async fn serialize_on(tx: &mut Tx, name: &str) -> Result<()> {
         return Ok(());
     }
     let key = format!("{}|{name}", tx.tenant);
-    execute!(tx, |conn| sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind(&key).execute(conn))
-        .map(drop)
+    execute!(tx, |conn| sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(&key)
+        .execute(conn))
+    .map(drop)
 }
 
 fn unsound() -> Error {

@@ -70,7 +70,11 @@ impl Drop for Database {
 }
 
 fn config(options: &PgConnectOptions) -> Config {
-    Config::Postgres { url: options.to_url_lossy().to_string(), max_connections: 8, app_role: "writ_app".to_owned() }
+    Config::Postgres {
+        url: options.to_url_lossy().to_string(),
+        max_connections: 8,
+        app_role: "writ_app".to_owned(),
+    }
 }
 
 struct Cluster {
@@ -99,7 +103,15 @@ fn start() -> Cluster {
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).expect("permissions");
     let data = dir.join("data");
     let made = unprivileged(&bin.join("initdb"))
-        .args(["--no-sync", "--no-instructions", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "-D"])
+        .args([
+            "--no-sync",
+            "--no-instructions",
+            "--auth=trust",
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--locale=C",
+            "-D",
+        ])
         .arg(&data)
         .current_dir(&dir)
         .output()
@@ -115,14 +127,24 @@ fn start() -> Cluster {
         .arg(&data)
         .arg("-k")
         .arg(&dir)
-        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200"])
+        .args([
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "fsync=off",
+            "-c",
+            "full_page_writes=off",
+            "-c",
+            "max_connections=200",
+        ])
         .current_dir(&dir)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("sh runs");
-    let options = PgConnectOptions::new_without_pgpass().socket(&dir).username("postgres").database("postgres");
+    let options =
+        PgConnectOptions::new_without_pgpass().socket(&dir).username("postgres").database("postgres");
     await_answer(&options, &dir);
     Cluster { options, _keeper: Some(keeper) }
 }
@@ -140,17 +162,22 @@ fn await_answer(options: &PgConnectOptions, dir: &Path) {
 }
 
 fn binaries() -> PathBuf {
-    let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|it| it.path().join("bin"));
+    let installed =
+        fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|it| it.path().join("bin"));
     let mut newest_first: Vec<PathBuf> = installed.collect();
     newest_first.sort();
     newest_first.reverse();
     let path = env::var_os("PATH").unwrap_or_default();
-    newest_first.into_iter().chain(env::split_paths(&path)).find(|bin| bin.join("initdb").exists()).unwrap_or_else(|| {
-        panic!(
-            "these tests need PostgreSQL: install it (Debian: `apt install postgresql`), \
+    newest_first
+        .into_iter()
+        .chain(env::split_paths(&path))
+        .find(|bin| bin.join("initdb").exists())
+        .unwrap_or_else(|| {
+            panic!(
+                "these tests need PostgreSQL: install it (Debian: `apt install postgresql`), \
              or set WRIT_TEST_POSTGRES_URL to a superuser's connection URI"
-        )
-    })
+            )
+        })
 }
 
 /// PostgreSQL refuses to run as root, so root runs it as `postgres`.
@@ -160,7 +187,9 @@ fn unprivileged(program: &Path) -> Command {
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(OsString::from(program));
+    command
+        .args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"])
+        .arg(OsString::from(program));
     command
 }
 

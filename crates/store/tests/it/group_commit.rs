@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tokio::sync::Barrier;
-use writ_store::{Db, on_both, testing::TestDb};
+use writ_kernel::{Kind, Result};
+use writ_store::{Db, Tx, execute, on_both, testing::TestDb};
 
 use crate::{add, add_durably, all_keys, file};
 
@@ -67,32 +68,70 @@ async fn a_dropped_transaction_does_not_take_its_batch_along() {
 async fn a_failed_flush_is_told_to_every_member_of_the_batch() {
     let house = TestDb::sqlite().await;
     let tenant = house.db.world().id();
-    add_durably(&house.db, tenant, "before").await.unwrap();
-    let filler = "x".repeat(10_000);
+    // A deferred constraint is what makes COMMIT itself fail, on demand.
+    let mut tx = house.db.tx(tenant).await.unwrap();
+    run(&mut tx, "CREATE TABLE p (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+    run(&mut tx, "CREATE TABLE c (p INTEGER REFERENCES p DEFERRABLE INITIALLY DEFERRED) STRICT")
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+
     let mut first = house.db.tx(tenant).await.unwrap();
-    add(&mut first, "first").await.unwrap();
-    limit_pages(&mut first).await;
+    add(&mut first, "innocent").await.unwrap();
+    let db = house.db.clone();
+    let second = tokio::spawn(async move {
+        let mut tx = db.tx(tenant).await?;
+        run(&mut tx, "INSERT INTO c VALUES (1)").await?;
+        tx.commit().await
+    });
+    let db = house.db.clone();
+    let third = tokio::spawn(async move { add_durably(&db, tenant, "innocent too").await });
+    tokio::task::yield_now().await;
+    for outcome in [first.commit().await, second.await.unwrap(), third.await.unwrap()] {
+        assert_eq!(outcome.unwrap_err().code(), "not_recorded");
+    }
+    assert!(all_keys(&house.db).await.is_empty());
+
+    add_durably(&house.db, tenant, "after").await.unwrap();
+    assert_eq!(all_keys(&house.db).await, ["after"]);
+    assert_eq!(house.db.stats().commits, 2);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named_and_loses_nothing_acknowledged() {
+    let house = TestDb::sqlite().await;
+    let tenant = house.db.world().id();
+    add_durably(&house.db, tenant, "before").await.unwrap();
+    let mut tx = house.db.tx(tenant).await.unwrap();
+    run(&mut tx, "PRAGMA max_page_count = 20").await.unwrap();
+    add(&mut tx, "first").await.unwrap();
     let db = house.db.clone();
     let glutton = tokio::spawn(async move {
         let mut tx = db.tx(tenant).await?;
         for n in 0..100 {
-            add(&mut tx, &format!("{n}{filler}")).await?;
+            add(&mut tx, &format!("{n}{}", "x".repeat(10_000))).await?;
         }
         tx.commit().await
     });
     tokio::task::yield_now().await;
-    let (first, glutton) = (first.commit().await, glutton.await.unwrap());
-    assert_eq!(glutton.unwrap_err().code(), "disk_full");
-    // SQLite undoes the whole batch when the disk is full in the midst of it: its other members must hear.
+    let first = tx.commit().await;
+    let refused = glutton.await.unwrap().unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (Kind::Unavailable, "disk_full"));
+    assert!(refused.advice().is_some());
+    // SQLite may undo the whole batch then: whoever else was in it hears so, or is kept.
     let kept = all_keys(&house.db).await;
-    match first {
-        Ok(()) => assert_eq!(kept, ["before", "first"]),
-        Err(_) => assert_eq!(kept, ["before"]),
-    }
+    assert_eq!(first.is_ok(), kept.contains(&"first".to_owned()));
+    assert!(kept.contains(&"before".to_owned()));
+
+    let mut tx = house.db.tx(tenant).await.unwrap();
+    run(&mut tx, "PRAGMA max_page_count = 100000").await.unwrap();
+    tx.commit().await.unwrap();
+    add_durably(&house.db, tenant, "after").await.unwrap();
+    assert!(all_keys(&house.db).await.contains(&"after".to_owned()));
 }
 
-async fn limit_pages(tx: &mut writ_store::Tx) {
-    writ_store::execute!(tx, |conn| sqlx::query("PRAGMA max_page_count = 20").execute(conn)).unwrap();
+async fn run(tx: &mut Tx, sql: &'static str) -> Result<u64> {
+    execute!(tx, |conn| sqlx::query(sql).execute(conn))
 }
 
 #[tokio::test]

@@ -129,7 +129,7 @@ on_both! {
         }
         let last = claim(&house.db).await.unwrap();
         assert_eq!(fail(&house.db, &last).await, Failed::Dead);
-        house.time.advance(Duration::from_secs(3600));
+        house.time.advance(Duration::from_hours(1));
         assert_eq!(claim(&house.db).await, None);
         assert_eq!(jobs::dead(&mut house.db.read(tenant).await.unwrap()).await.unwrap(), 1);
     }

@@ -1,4 +1,5 @@
 //! The store, on both engines.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod backup;
 mod crash;
@@ -27,7 +28,8 @@ async fn add_durably(db: &Db, tenant: TenantId, key: &str) -> Result<()> {
 
 /// The keys of all jobs that `tx` can see when its statement forgets the tenant.
 async fn visible(tx: &mut impl Transactional) -> Vec<String> {
-    on!(tx, |conn| sqlx::query_scalar::<_, String>("SELECT key FROM jobs ORDER BY key").fetch_all(conn)).unwrap()
+    on!(tx, |conn| sqlx::query_scalar::<_, String>("SELECT key FROM jobs ORDER BY key").fetch_all(conn))
+        .unwrap()
 }
 
 /// The keys of all jobs of all tenants.

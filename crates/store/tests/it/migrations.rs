@@ -1,7 +1,10 @@
 //! Migrations are applied once, in order, and never change.
 
 use sqlx::Connection as _;
-use writ_store::{Config, Db, execute, migrate, on, on_both, testing::{TestDb, Time}};
+use writ_store::{
+    Config, Db, execute, migrate, on, on_both,
+    testing::{TestDb, Time},
+};
 
 on_both! {
     async fn migrating_again_applies_nothing(house: &TestDb) {
@@ -77,7 +80,10 @@ async fn the_application_cannot_rewrite_the_history_of_migrations() {
 async fn a_database_ahead_of_the_binary_is_opened() {
     let house = TestDb::postgres().await;
     let mut owner = crate::walls::connect(&house.owner).await;
-    sqlx::query("INSERT INTO writ_migrations VALUES ('9999_later', '', 0)").execute(&mut owner).await.unwrap();
+    sqlx::query("INSERT INTO writ_migrations VALUES ('9999_later', '', 0)")
+        .execute(&mut owner)
+        .await
+        .unwrap();
     Db::open(&house.config, house.time.world()).await.unwrap();
 }
 
@@ -110,7 +116,9 @@ fn a_configuration_never_shows_its_password() {
 
 #[test]
 fn malformed_configurations_are_refused_without_repeating_them() {
-    for text in ["", "sqlite://", "mysql://u:hunter2@h/d", "postgres://u:hunter2@h:port/d", "/var/lib/writ.db"] {
+    for text in
+        ["", "sqlite://", "mysql://u:hunter2@h/d", "postgres://u:hunter2@h:port/d", "/var/lib/writ.db"]
+    {
         let refused = text.parse::<Config>().unwrap_err();
         assert_eq!(refused.code(), "malformed_database_url", "{text}");
         assert!(!format!("{refused:?}").contains("hunter2"));

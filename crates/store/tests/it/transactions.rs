@@ -48,6 +48,7 @@ on_both! {
         let mut reader = house.db.read(tenant).await.unwrap();
         assert_eq!(crate::visible(&mut reader).await, ["a"]);
         add_durably(&house.db, tenant, "b").await.unwrap();
+        assert_eq!(crate::visible(&mut reader).await, ["a"]);
         reader.commit().await.unwrap();
         assert_eq!(all_keys(&house.db).await, ["a", "b"]);
     }
@@ -112,6 +113,28 @@ on_both! {
             racer.await.unwrap().unwrap();
         }
         assert_eq!(all_keys(db).await.len(), 1);
+    }
+
+    async fn giving_up_at_any_point_keeps_all_of_a_transaction_or_nothing(house: &TestDb) {
+        let tenant = house.db.world().id();
+        for patience in 0..40 {
+            let db = house.db.clone();
+            let pair = tokio::spawn(async move {
+                let mut tx = db.tx(tenant).await?;
+                add(&mut tx, &format!("{patience}-a")).await?;
+                add(&mut tx, &format!("{patience}-b")).await?;
+                tx.commit().await
+            });
+            for _ in 0..patience {
+                tokio::task::yield_now().await;
+            }
+            pair.abort();
+        }
+        add_durably(&house.db, tenant, "last").await.unwrap();
+        let mut keys = all_keys(&house.db).await;
+        assert_eq!(keys.pop().unwrap(), "last");
+        let halves = |end: &str| keys.iter().filter_map(|key| key.strip_suffix(end)).collect::<Vec<_>>();
+        assert_eq!(halves("-a"), halves("-b"));
     }
 
     async fn a_closed_database_refuses(house: &TestDb) {

@@ -77,7 +77,8 @@ async fn a_row_cannot_be_given_to_another_tenant() {
     add_durably(&house.db, ours, "ours").await.unwrap();
     let mut tx = house.db.tx(ours).await.unwrap();
     let stolen =
-        execute!(tx, |conn| sqlx::query("UPDATE jobs SET tenant_id = $1").bind(Uuid::nil()).execute(conn)).unwrap_err();
+        execute!(tx, |conn| sqlx::query("UPDATE jobs SET tenant_id = $1").bind(Uuid::nil()).execute(conn))
+            .unwrap_err();
     assert!(stolen.to_string().contains("row-level security"), "{stolen}");
 }
 
@@ -113,14 +114,18 @@ async fn every_table_with_tenants_is_walled() {
     .await
     .unwrap();
     assert!(open.is_empty(), "no wall around {open:?}: add `-- tenant-table: NAME` to the migration");
-    let walled: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_policy").fetch_one(&mut conn).await.unwrap();
+    let walled: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM pg_policy").fetch_one(&mut conn).await.unwrap();
     assert!(walled >= 1);
 }
 
 #[tokio::test]
 async fn a_table_without_its_wall_stops_the_start() {
     let house = TestDb::postgres().await;
-    sqlx::raw_sql("CREATE TABLE naked (tenant_id UUID NOT NULL)").execute(&mut connect(&house.owner).await).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE naked (tenant_id UUID NOT NULL)")
+        .execute(&mut connect(&house.owner).await)
+        .await
+        .unwrap();
     let refused = Db::open(&house.config, house.time.world()).await.unwrap_err();
     assert_eq!(refused.code(), "unsafe_database_table");
     assert!(refused.public().contains("`naked`"));
@@ -174,6 +179,8 @@ pub(crate) async fn connect(config: &Config) -> sqlx::PgConnection {
 }
 
 fn as_role(config: &Config, role: &str) -> Config {
-    let Config::Postgres { url, max_connections, app_role } = config.clone() else { panic!("not PostgreSQL") };
+    let Config::Postgres { url, max_connections, app_role } = config.clone() else {
+        panic!("not PostgreSQL")
+    };
     Config::Postgres { url: url.replace("writ_test_server", role), max_connections, app_role }
 }

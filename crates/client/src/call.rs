@@ -90,9 +90,8 @@ impl Client {
             .connect_timeout(config.timeout.min(Duration::from_secs(10)))
             .read_timeout(config.timeout)
             .tls_backend_preconfigured(tls(&config.trust)?);
-        let http = builder
-            .build()
-            .map_err(|source| Error::setup_because("cannot make an HTTP client", source))?;
+        let http =
+            builder.build().map_err(|source| Error::setup_because("cannot make an HTTP client", source))?;
         Ok(Self {
             http,
             base,
@@ -133,13 +132,19 @@ impl Client {
         body: &B,
     ) -> Result<T> {
         let mut request = with_json(self.request(Method::POST, path)?, body)?;
-        let key = HeaderValue::from_str(key).map_err(|e| Error::setup_because("the key is no header value", e))?;
+        let key =
+            HeaderValue::from_str(key).map_err(|e| Error::setup_because("the key is no header value", e))?;
         request.headers_mut().insert("idempotency-key", key);
         self.json(request, true).await
     }
 
     /// Posts raw bytes, once.
-    pub async fn post_bytes<T: DeserializeOwned>(&self, path: &str, content_type: &str, body: Bytes) -> Result<T> {
+    pub async fn post_bytes<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: Bytes,
+    ) -> Result<T> {
         self.upload(path, content_type, body).await
     }
 
@@ -244,7 +249,13 @@ impl Download {
     /// # Errors
     /// [`Error::Unreachable`] or [`Error::Timeout`] when the answer breaks off.
     pub async fn piece(&mut self) -> Result<Option<Bytes>> {
-        self.0.chunk().await.map_err(Error::transport)
+        loop {
+            // The last frame of an HTTP/2 answer may be empty.
+            match self.0.chunk().await.map_err(Error::transport)? {
+                Some(piece) if piece.is_empty() => {}
+                piece => return Ok(piece),
+            }
+        }
     }
 }
 
@@ -257,7 +268,9 @@ fn base(text: &str, trust: &Trust) -> Result<Url> {
     }
     match (url.scheme(), trust) {
         ("https", Trust::Pin(_) | Trust::Authority(_)) => Ok(url),
-        ("https", Trust::Loopback) => Err(Error::setup("TLS needs a certificate pin or an authority to trust")),
+        ("https", Trust::Loopback) => {
+            Err(Error::setup("TLS needs a certificate pin or an authority to trust"))
+        }
         ("http", Trust::Loopback) if is_loopback(&url) => Ok(url),
         ("http", _) => Err(Error::setup("plain HTTP is spoken on loopback only, and with nothing to trust")),
         _ => Err(Error::setup(malformed)),
@@ -270,7 +283,8 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 fn with_json<B: Serialize + ?Sized>(mut request: Request, body: &B) -> Result<Request> {
-    let body = serde_json::to_vec(body).map_err(|source| Error::setup_because("cannot serialise a body", source))?;
+    let body =
+        serde_json::to_vec(body).map_err(|source| Error::setup_because("cannot serialise a body", source))?;
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     *request.body_mut() = Some(body.into());
     Ok(request)
@@ -309,6 +323,9 @@ impl fmt::Debug for Client {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config").field("base_url", &self.base_url).field("trust", &self.trust).finish_non_exhaustive()
+        f.debug_struct("Config")
+            .field("base_url", &self.base_url)
+            .field("trust", &self.trust)
+            .finish_non_exhaustive()
     }
 }

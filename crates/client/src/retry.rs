@@ -9,7 +9,7 @@ const FIRST: Duration = Duration::from_millis(200);
 /// No wait of our own is longer.
 const LONGEST: Duration = Duration::from_secs(10);
 /// A server that asks for more patience than this is not waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long to wait after the failed attempt number `attempt` (from 1): at least what the server `asked` for,
 /// plus a random part so that clients do not return all at once. `None` when it asks for too much.
@@ -52,6 +52,6 @@ mod tests {
         let asked = Duration::from_secs(7);
         assert_eq!(wait(1, Some(asked), &Always(0)), Some(asked));
         assert!(wait(1, Some(asked), &Always(0xff)).unwrap() > asked);
-        assert_eq!(wait(1, Some(Duration::from_secs(3600)), &Always(0)), None);
+        assert_eq!(wait(1, Some(Duration::from_hours(1)), &Always(0)), None);
     }
 }

@@ -25,7 +25,8 @@ impl Token {
 
     pub(crate) fn header(&self) -> Result<HeaderValue> {
         let text = Zeroizing::new(format!("Bearer {}", self.0.as_str()));
-        let mut value = HeaderValue::from_str(&text).map_err(|_| Error::setup("a token is no header value"))?;
+        let mut value =
+            HeaderValue::from_str(&text).map_err(|_| Error::setup("a token is no header value"))?;
         value.set_sensitive(true);
         Ok(value)
     }

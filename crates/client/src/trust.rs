@@ -1,6 +1,11 @@
 //! Who the server must be.
 
-use std::{fmt, path::{Path, PathBuf}, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -61,9 +66,9 @@ pub(crate) fn tls(trust: &Trust) -> Result<ClientConfig> {
         Trust::Pin(pin) => Arc::new(Pinned { pin: *pin, provider: Arc::clone(&provider) }),
         Trust::Authority(file) => {
             let roots = Arc::new(authorities(file)?);
-            WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-                .build()
-                .map_err(|source| Error::setup_because("the certificate authorities cannot be used", source))?
+            WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build().map_err(
+                |source| Error::setup_because("the certificate authorities cannot be used", source),
+            )?
         }
         // No certificate has this pin: where no TLS is asked for, none is spoken.
         Trust::Loopback => Arc::new(Pinned { pin: Pin([0; 32]), provider: Arc::clone(&provider) }),
@@ -131,7 +136,12 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

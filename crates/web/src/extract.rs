@@ -12,7 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Track;
 use writ_kernel::{Error, Result};
 
-use crate::{Problem, json::refusal};
+use crate::{
+    IDEMPOTENCY_KEY, Problem,
+    json::{plain, refusal},
+};
 
 /// The layer that lets the bodies of some routes be at most `bytes` long, instead of
 /// [`Manners::body_limit`](crate::Manners).
@@ -37,6 +40,32 @@ impl<S: Send + Sync> FromRequest<S> for Bytes {
             }
             _ => Error::invalid("broken_body", "the body broke off before its end"),
         })?))
+    }
+}
+
+/// The key under which a POST may be repeated, if the client sent one: 1 to 128 visible ASCII characters,
+/// meaningful to its principal only.
+///
+/// # Errors
+/// `Invalid` when it is anything else, or there are several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(pub Option<String>);
+
+impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut keys = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+        let Some(key) = keys.next() else { return Ok(Self(None)) };
+        let fits = (1..=128).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic);
+        match key.to_str() {
+            Ok(key) if fits && keys.next().is_none() => Ok(Self(Some(key.to_owned()))),
+            _ => Err(Error::invalid(
+                "malformed_idempotency_key",
+                "an idempotency key is 1 to 128 visible characters",
+            )
+            .at(IDEMPOTENCY_KEY.as_str())
+            .into()),
+        }
     }
 }
 
@@ -80,16 +109,23 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 }
 
 fn path_error(rejection: PathRejection) -> Error {
-    let malformed = || Error::invalid("malformed_path", "a part of the path is malformed");
     let PathRejection::FailedToDeserializePathParams(failure) = rejection else {
         return Error::internal("a route extracts path parameters it does not have");
     };
     match failure.into_kind() {
-        ErrorKind::ParseErrorAtKey { key, .. } | ErrorKind::InvalidUtf8InPathParam { key } => malformed().at(key),
         ErrorKind::DeserializeError { key, value, message } => refusal(&message, value.as_bytes()).at(key),
-        ErrorKind::ParseError { .. } | ErrorKind::ParseErrorAtIndex { .. } => malformed(),
-        // A single parameter of one of our own types ends up here, with the type's own words.
-        ErrorKind::Message(_) => malformed(),
+        ErrorKind::ParseErrorAtKey { key, expected_type, .. } => wrong_kind(expected_type).at(key),
+        ErrorKind::ParseErrorAtIndex { expected_type, .. } | ErrorKind::ParseError { expected_type, .. } => {
+            wrong_kind(expected_type)
+        }
+        ErrorKind::InvalidUtf8InPathParam { key } => {
+            Error::invalid("malformed_path", "a part of the path is not UTF-8").at(key)
+        }
         kind => Error::internal(format!("a route and its path parameters disagree: {kind}")),
     }
+}
+
+fn wrong_kind(expected: &str) -> Error {
+    Error::invalid("invalid_value", "the value is of the wrong kind")
+        .hint(format!("expected {}", plain(expected)))
 }

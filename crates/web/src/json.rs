@@ -36,8 +36,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         match serde_json::to_vec(&self.0) {
-            Ok(body) => ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
-            Err(source) => Problem(Error::internal("cannot serialise an answer").because(source)).into_response(),
+            Ok(body) => {
+                ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+            }
+            Err(source) => {
+                Problem(Error::internal("cannot serialise an answer").because(source)).into_response()
+            }
         }
     }
 }
@@ -96,7 +100,8 @@ fn place(error: &serde_json::Error) -> String {
 /// Tells what a deserialiser objected to. `message` may quote the input; of that nothing is passed on.
 pub(crate) fn refusal(message: &str, input: &[u8]) -> Error {
     let message = message.split(" at line ").next().unwrap_or_default();
-    let expected = message.rsplit_once(", expected ").map(|(_, expected)| format!("expected {expected}"));
+    let expected =
+        message.rsplit_once(", expected ").map(|(_, expected)| format!("expected {}", plain(expected)));
     let with = |error: Error| match &expected {
         Some(expected) => error.hint(expected),
         None => error,
@@ -117,12 +122,33 @@ pub(crate) fn refusal(message: &str, input: &[u8]) -> Error {
     Error::invalid("invalid_value", unquoted(message, input))
 }
 
+/// What a deserialiser of Rust types expects, in the words of JSON.
+pub(crate) fn plain(expected: &str) -> &str {
+    let kind = expected.split(' ').next().unwrap_or_default();
+    match kind {
+        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => "a whole number in range, not negative",
+        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "a whole number in range",
+        "f32" | "f64" => "a number",
+        "struct" => "an object",
+        "unit" => "null",
+        "enum" | "variant" | "internally" | "adjacently" => "one of the choices",
+        _ => match expected {
+            "a map" => "an object",
+            "a sequence" => "an array",
+            _ => expected,
+        },
+    }
+}
+
 /// `message` without what it quotes from `input`. Our own types quote in backticks, and some escape.
 fn unquoted(message: &str, input: &[u8]) -> String {
     let in_input = |quoted: &str| input.windows(quoted.len()).any(|part| part == quoted.as_bytes());
     let hide = |quoted: &str| quoted.len() > 1 && (quoted.contains('\\') || in_input(quoted));
     let pieces = message.split('`').enumerate();
-    pieces.map(|(index, piece)| if index % 2 == 1 && hide(piece) { "…" } else { piece }).collect::<Vec<_>>().join("`")
+    pieces
+        .map(|(index, piece)| if index % 2 == 1 && hide(piece) { "…" } else { piece })
+        .collect::<Vec<_>>()
+        .join("`")
 }
 
 /// RFC 6901.
@@ -174,8 +200,14 @@ mod tests {
     fn a_wrong_value_is_placed_and_not_repeated() {
         let error = refuse(r#"{"name":"a","items":[{"count":1},{"count":"hunter2"}]}"#);
         assert_eq!((error.code(), error.field()), ("invalid_value", Some("/items/1/count")));
-        assert_eq!(error.advice(), Some("expected u8"));
+        assert_eq!(error.advice(), Some("expected a whole number in range, not negative"));
         assert!(!told(&error).contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_expected_is_told_in_the_words_of_json() {
+        assert_eq!(refuse("7").advice(), Some("expected an object"));
+        assert_eq!(refuse(r#"{"name":"a","items":{}}"#).advice(), Some("expected an array"));
     }
 
     #[test]
@@ -222,8 +254,11 @@ mod tests {
 
     #[test]
     fn only_json_is_json() {
-        let with = |name, value: &'static str| HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
-        for accepted in ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"] {
+        let with =
+            |name, value: &'static str| HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+        for accepted in
+            ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"]
+        {
             assert!(expect_json(&with(CONTENT_TYPE, accepted)).is_ok(), "{accepted}");
         }
         for refused in ["text/plain", "text/json", "application/x-www-form-urlencoded", "json", ""] {

@@ -92,7 +92,8 @@ async fn attend(State(house): State<Arc<House>>, mut request: Request, next: Nex
 
     let answer = house.answer(route, request, next).instrument(span.clone()).await;
     let _entered = span.enter();
-    let mut response = problem::finish(answer.unwrap_or_else(|error| Problem(error).into_response()), trace.id());
+    let mut response =
+        problem::finish(answer.unwrap_or_else(|error| Problem(error).into_response()), trace.id());
     let (status, elapsed) = (response.status(), begun.elapsed());
     span.record("status", status.as_u16());
     tracing::info!(elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "request served");

@@ -31,7 +31,8 @@ pub fn assemble<S>(
 where
     S: Clone + Send + Sync + 'static,
 {
-    let house = rooms.into_iter().fold(OpenApiRouter::with_openapi(frame(title, version)), OpenApiRouter::merge);
+    let house =
+        rooms.into_iter().fold(OpenApiRouter::with_openapi(frame(title, version)), OpenApiRouter::merge);
     let (router, mut document) = house.split_for_parts();
     for operation in document.paths.paths.values_mut().flat_map(operations) {
         for range in ["4XX", "5XX"] {
@@ -86,7 +87,8 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(members) => {
-            let members: BTreeMap<_, _> = members.into_iter().map(|(name, value)| (name, sorted(value))).collect();
+            let members: BTreeMap<_, _> =
+                members.into_iter().map(|(name, value)| (name, sorted(value))).collect();
             Value::Object(members.into_iter().collect())
         }
         Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),

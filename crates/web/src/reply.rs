@@ -25,6 +25,20 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 /// Carries an API key; `Authorization: Bearer` does as well.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
+/// An answer whose act is on record: `body`, with the receipt (as text) in the header [`RECEIPT`].
+#[derive(Debug)]
+pub struct Recorded<T>(pub String, pub T);
+
+impl<T: IntoResponse> IntoResponse for Recorded<T> {
+    fn into_response(self) -> Response {
+        let mut response = self.1.into_response();
+        if let Ok(receipt) = self.0.parse() {
+            response.headers_mut().insert(RECEIPT, receipt);
+        }
+        response
+    }
+}
+
 /// The page `query` asks for.
 ///
 /// # Errors
@@ -43,8 +57,9 @@ pub fn listing<T>(page: Page<T>) -> Json<wire::Page<T>> {
 /// # Errors
 /// `Internal` when `location` cannot be a header value.
 pub fn created<T: Serialize>(location: &str, body: T) -> Outcome<Response> {
-    let location = HeaderValue::from_str(location)
-        .map_err(|source| Error::internal("the location of a new resource is no header value").because(source))?;
+    let location = HeaderValue::from_str(location).map_err(|source| {
+        Error::internal("the location of a new resource is no header value").because(source)
+    })?;
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(body)).into_response())
 }
 

@@ -50,7 +50,7 @@ pub struct Limits {
     pub handshake: Duration,
     /// From the handshake to the first request, and from the first to the last byte of any request's head.
     pub header: Duration,
-    /// A connection without a request or answer under way.
+    /// A connection without a request or answer under way; over HTTP/1.1 the shorter of this and `header`.
     pub idle: Duration,
     /// From the shutdown signal until what is still under way is cut off.
     pub drain: Duration,
@@ -132,7 +132,8 @@ pub async fn serve(
     terms: Terms,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let address = listener.local_addr().map_err(|e| Error::internal("a listener has no address").because(e))?;
+    let address =
+        listener.local_addr().map_err(|e| Error::internal("a listener has no address").because(e))?;
     if matches!(terms.transport, Transport::Loopback) && !stays_here(address.ip()) {
         return Err(Error::invalid("plain_http", format!("plain HTTP is not served on `{address}`"))
             .hint("configure TLS, or listen on a loopback address"));
@@ -173,7 +174,8 @@ pub async fn serve(
     drop(listener);
     // Nobody listens when there is no connection.
     let _ = close.send(true);
-    let drained = timeout(house.terms.limits.drain, async { while guests.join_next().await.is_some() {} }).await;
+    let drained =
+        timeout(house.terms.limits.drain, async { while guests.join_next().await.is_some() {} }).await;
     if drained.is_err() {
         tracing::warn!(connections = guests.len(), "connections were cut off by the shutdown");
         guests.shutdown().await;
@@ -192,7 +194,9 @@ impl House {
         // Only latency is at stake.
         let _ = stream.set_nodelay(true);
         let Transport::Tls(tls) = &self.terms.transport else {
-            return self.converse(TokioIo::new(stream), peer, None, Builder::new(TokioExecutor::new()).http1_only()).await;
+            return self
+                .converse(TokioIo::new(stream), peer, None, Builder::new(TokioExecutor::new()).http1_only())
+                .await;
         };
         let handshake = timeout(self.terms.limits.handshake, TlsAcceptor::from(tls.config()).accept(stream));
         let accepted = tokio::select! {
@@ -223,15 +227,15 @@ impl House {
         I: Read + Write + Unpin + Send + 'static,
     {
         let limits = &self.terms.limits;
-        let busy = Arc::new(watch::Sender::new(0_usize));
-        let silent = silence(busy.subscribe(), limits.header, limits.idle);
-        let ending = silence(busy.subscribe(), limits.header, limits.header);
+        let pulse = Arc::new(watch::Sender::new(Pulse::default()));
+        let silent = silence(pulse.subscribe(), limits.header, limits.idle);
+        let ending = silence(pulse.subscribe(), limits.header, limits.header);
         let service = service_fn(|mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(peer);
             if let Some(secured) = secured {
                 request.extensions_mut().insert(secured);
             }
-            let (router, held) = (self.router.clone(), Held::new(&busy));
+            let (router, held) = (self.router.clone(), Held::new(&pulse));
             async move {
                 let Ok(response) = router.oneshot(request.map(Body::new)).await;
                 Ok::<_, Infallible>(response.map(|body| Lasting { body, _held: held }))
@@ -283,34 +287,45 @@ fn secured(session: &ServerConnection) -> Secured {
     Secured { post_quantum: group == Some(NamedGroup::X25519MLKEM768) }
 }
 
-/// Completes when nothing has been under way for `first`, or after the first request for `later`.
-async fn silence(mut busy: watch::Receiver<usize>, first: Duration, later: Duration) {
-    let mut patience = first;
+/// The requests of one connection.
+#[derive(Default)]
+struct Pulse {
+    begun: bool,
+    under_way: usize,
+}
+
+/// Completes when nothing has been under way for `first` before, or `later` after the first request.
+async fn silence(mut pulse: watch::Receiver<Pulse>, first: Duration, later: Duration) {
     loop {
-        if busy.wait_for(|under_way| *under_way == 0).await.is_err() {
+        let Ok(patience) = pulse
+            .wait_for(|pulse| pulse.under_way == 0)
+            .await
+            .map(|pulse| if pulse.begun { later } else { first })
+        else {
             return future::pending().await;
-        }
-        match timeout(patience, busy.changed()).await {
-            Ok(Ok(())) => patience = later,
-            Ok(Err(_)) => return future::pending().await,
-            Err(_) => return,
+        };
+        if timeout(patience, pulse.changed()).await.is_err() {
+            return;
         }
     }
 }
 
 /// Counts a request as under way until the last byte of its answer is handed over.
-struct Held(Arc<watch::Sender<usize>>);
+struct Held(Arc<watch::Sender<Pulse>>);
 
 impl Held {
-    fn new(busy: &Arc<watch::Sender<usize>>) -> Self {
-        busy.send_modify(|under_way| *under_way += 1);
-        Self(Arc::clone(busy))
+    fn new(pulse: &Arc<watch::Sender<Pulse>>) -> Self {
+        pulse.send_modify(|pulse| {
+            pulse.begun = true;
+            pulse.under_way += 1;
+        });
+        Self(Arc::clone(pulse))
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.send_modify(|under_way| *under_way -= 1);
+        self.0.send_modify(|pulse| pulse.under_way -= 1);
     }
 }
 
@@ -341,6 +356,9 @@ impl hyper::body::Body for Lasting {
 
 impl fmt::Debug for Terms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Terms").field("transport", &self.transport).field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Terms")
+            .field("transport", &self.transport)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }

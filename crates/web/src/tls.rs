@@ -11,7 +11,9 @@ use std::{
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
-use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
+};
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs as provider},
@@ -85,9 +87,12 @@ impl Pem {
     pub fn save(&self, chain: &Path, key: &Path) -> Result<()> {
         let write = |path: &Path, mode, text: &str| {
             let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-            file.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all())).map_err(|source| {
-                Error::conflict("unwritable_file", format!("cannot write `{}`", path.display())).because(source)
-            })
+            file.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all())).map_err(
+                |source| {
+                    Error::conflict("unwritable_file", format!("cannot write `{}`", path.display()))
+                        .because(source)
+                },
+            )
         };
         write(key, 0o600, &self.key)?;
         write(chain, 0o644, &self.chain)
@@ -110,7 +115,8 @@ impl Pem {
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())
             .map_err(|_| malformed("the key file holds no PEM private key"))?;
         CertifiedKey::from_der(chain, key, provider).map_err(|source| {
-            Error::invalid("unusable_certificate", "the certificate and the key cannot be used together").because(source)
+            Error::invalid("unusable_certificate", "the certificate and the key cannot be used together")
+                .because(source)
         })
     }
 }
@@ -209,7 +215,9 @@ impl fmt::Debug for Pem {
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("key_exchanges", &self.config.crypto_provider().kx_groups).finish_non_exhaustive()
+        f.debug_struct("Tls")
+            .field("key_exchanges", &self.config.crypto_provider().kx_groups)
+            .finish_non_exhaustive()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 /// Where the checkpoint lies in a log's directory.
 pub const CHECKPOINT_PATH: &str = "checkpoint";
 
-/// An audit ends early when it has this many findings: the log is beyond naming each fault.
+/// The most findings reported: a log with more is beyond naming each fault.
 const MAX_FINDINGS: usize = 1000;
 
 /// Audits the log whose files `read` gives by path (`checkpoint`, `tile/…`; `None` for a file that is not there).
@@ -24,7 +24,7 @@ const MAX_FINDINGS: usize = 1000;
 /// `known` is what an earlier, verified checkpoint said, if the caller remembers one: without it, a log that was
 /// rewritten or rolled back *and signed anew* cannot be told from an honest one.
 ///
-/// Needs memory for one hash per 256 leaves. Logs pruned at the front are not supported: their leaves are missing.
+/// At most 1,000 findings are reported. Needs memory for one hash per 256 leaves. Logs pruned at the front are not supported: their leaves are missing.
 ///
 /// # Errors
 /// Only those of `read`; whatever is wrong with the log is a [`Finding`].
@@ -41,6 +41,7 @@ pub fn audit(
     {
         auditor.tree(head, known)?;
     }
+    auditor.findings.truncate(MAX_FINDINGS);
     Ok(Report { head, leaves: auditor.leaves, findings: auditor.findings })
 }
 
@@ -98,7 +99,7 @@ impl<R: Fn(&str) -> Result<Option<Vec<u8>>>> Auditor<R> {
         Ok(Some(head))
     }
 
-    /// Whether `head` is of the known log and no smaller, so that its tree is worth comparing.
+    /// Whether `head` is of the known log, so that its tree is worth a look; notes what is wrong at first sight.
     fn continues(&mut self, known: Option<&Head>, head: &Head) -> bool {
         let Some(known) = known else { return true };
         if known.origin != head.origin {
@@ -108,12 +109,14 @@ impl<R: Fn(&str) -> Result<Option<Vec<u8>>>> Auditor<R> {
         }
         if known.size > head.size {
             self.findings.push(Finding::RolledBack { known: known.size, found: head.size });
+        } else if known.size == head.size && known.root != head.root {
+            self.findings.push(Finding::Fork { size: known.size });
         }
         true
     }
 
     fn tree(&mut self, head: &Head, known: Option<&Head>) -> Result<()> {
-        let known = known.filter(|known| known.size <= head.size);
+        let known = known.filter(|known| known.size < head.size);
         let Some(groups) = self.groups(head.size, known.map_or(0, |known| known.size))? else {
             return Ok(());
         };

@@ -24,7 +24,7 @@ pub(crate) struct Rule {
     pub(crate) check: fn(&House) -> Vec<Finding>,
 }
 
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 15] = [
     Rule { name: "arrows", check: arrows::point_down },
     Rule { name: "clouds", check: clouds::control_plane_cannot_resolve_a_secret },
     Rule { name: "libraries", check: homes::libraries_are_named_at_home },
@@ -34,6 +34,7 @@ const RULES: [Rule; 14] = [
     Rule { name: "readme", check: layout::crates_have_a_readme },
     Rule { name: "migrations", check: migrations::come_in_pairs },
     Rule { name: "tenant", check: sql::statements_name_the_tenant },
+    Rule { name: "exceptions", check: sql::exceptions_are_needed },
     Rule { name: "sql", check: sql::stands_in_its_modules },
     Rule { name: "sleep", check: wording::tests_do_not_sleep },
     Rule { name: "unfinished", check: wording::nothing_is_left_for_later },

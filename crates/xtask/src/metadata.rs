@@ -129,6 +129,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_graph_of_this_house_is_the_real_one() {
+        let graph = Graph::load(&crate::root()).unwrap();
+        let linked = graph.reachable("writ-cli");
+        assert!(
+            ["writ-kernel", "writ-runner", "aws-lc-rs", "serde_core"]
+                .iter()
+                .all(|name| linked.contains_key(name))
+        );
+        assert!(!linked.contains_key("writ-testkit"));
+    }
+
+    #[test]
     fn the_way_found_is_the_shortest_and_cycles_end() {
         let graph =
             graph(&[("a", "b"), ("b", "c"), ("c", "a"), ("a", "d"), ("d", "e"), ("b", "e"), ("c", "e")]);

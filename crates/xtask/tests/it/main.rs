@@ -21,6 +21,6 @@ fn arrows_between_crates_point_down() {
 
 #[test]
 fn an_unknown_rule_is_refused() {
-    let status = Command::new(env!("CARGO_BIN_EXE_writ-xtask")).args(["tidy", "nothing"]).status().unwrap();
-    assert_eq!(status.code(), Some(2));
+    let output = Command::new(env!("CARGO_BIN_EXE_writ-xtask")).args(["tidy", "nothing"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
 }

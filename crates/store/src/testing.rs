@@ -72,7 +72,7 @@ impl TestDb {
 
     /// A database of a real PostgreSQL server, opened as the application's role.
     pub async fn postgres() -> Self {
-        Self::open(Place::Database(cluster::Database::create())).await
+        Self::open(Place::Database(cluster::Database::migrated())).await
     }
 
     async fn open(place: Place) -> Self {
@@ -86,7 +86,7 @@ impl TestDb {
     pub fn empty_sibling(&self) -> EmptyDb {
         let place = match &self.place {
             Place::Files(_) => Place::files(),
-            Place::Database(_) => Place::Database(cluster::Database::create()),
+            Place::Database(_) => Place::Database(cluster::Database::empty()),
         };
         EmptyDb { config: place.config(), owner: place.owner(), _place: place }
     }

@@ -10,8 +10,8 @@ use crate::{error::error, execute, sqlite::Turn, stats::Counters};
 /// A transaction of one tenant. It owns its connection, so it may be kept in a struct and moved between
 /// tasks. Dropping it undoes everything; only [`Tx::commit`] makes it last.
 ///
-/// On SQLite a read-write transaction holds the one writer until it ends: never await anything but the
-/// database while holding one.
+/// On SQLite a read-write transaction holds the one writer until it ends: await nothing but its own statements
+/// while holding one. Beginning a second one meanwhile (claiming a job, leading) fails after half a minute.
 #[must_use]
 pub struct Tx {
     tenant: TenantId,
@@ -216,8 +216,13 @@ impl fmt::Debug for Conn<'_> {
 /// After an error the transaction is over: nothing more runs in it and it cannot be committed. So where a
 /// conflict is expected, say `ON CONFLICT … DO NOTHING` and count rows.
 ///
-/// ```ignore
-/// let rows = on!(tx, |conn, tenant| sqlx::query_as::<_, Row>(SQL).bind(tenant).bind(id).fetch_all(conn))?;
+/// ```
+/// # use writ_kernel::Result;
+/// # use writ_store::{Tx, on};
+/// async fn keys(tx: &mut Tx, kind: &str) -> Result<Vec<String>> {
+///     const SQL: &str = "SELECT key FROM jobs WHERE tenant_id = $1 AND kind = $2";
+///     on!(tx, |conn, tenant| sqlx::query_scalar::<_, String>(SQL).bind(tenant).bind(kind).fetch_all(conn))
+/// }
 /// ```
 #[macro_export]
 macro_rules! on {
@@ -243,8 +248,13 @@ macro_rules! on {
 
 /// Runs one statement, like [`on!`](crate::on), and returns how many rows it changed, as `u64`.
 ///
-/// ```ignore
-/// let changed = execute!(tx, |conn, tenant| sqlx::query(SQL).bind(tenant).bind(id).execute(conn))?;
+/// ```
+/// # use writ_kernel::Result;
+/// # use writ_store::{Tx, execute};
+/// async fn forget(tx: &mut Tx, kind: &str) -> Result<u64> {
+///     const SQL: &str = "DELETE FROM jobs WHERE tenant_id = $1 AND kind = $2";
+///     execute!(tx, |conn, tenant| sqlx::query(SQL).bind(tenant).bind(kind).execute(conn))
+/// }
 /// ```
 #[macro_export]
 macro_rules! execute {

@@ -18,7 +18,8 @@ use std::{
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
 
-use crate::Config;
+use super::Time;
+use crate::{Config, migrate};
 
 /// Runs until its standard input ends, that is until the test process is gone; then removes every trace.
 const KEEPER: &str = r#"
@@ -38,6 +39,9 @@ DO $$ BEGIN
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$";
 
+/// In a private cluster, a migrated database that others are copied from, which is quicker than migrating each.
+const TEMPLATE: &str = "writ_test_template";
+
 /// A database of its own in the cluster; dropped with the value.
 #[derive(Debug)]
 pub(crate) struct Database {
@@ -45,17 +49,26 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    pub(crate) fn create() -> Self {
+    /// A database without any table of ours.
+    pub(crate) fn empty() -> Self {
+        Self::create("template1")
+    }
+
+    /// A database that may be migrated already.
+    pub(crate) fn migrated() -> Self {
+        Self::create(if cluster().keeper.is_some() { TEMPLATE } else { "template1" })
+    }
+
+    fn create(template: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("writ_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        as_superuser(&format!("CREATE DATABASE {name} OWNER writ_test_owner"));
+        as_superuser(&format!("CREATE DATABASE {name} OWNER writ_test_owner TEMPLATE {template}"));
         Self { name }
     }
 
     /// This database, as `role`.
     pub(crate) fn config(&self, role: &str) -> Config {
-        let options = cluster().options.clone().username(role).password("writ").database(&self.name);
-        config(&options)
+        as_role(&cluster().options, role, &self.name)
     }
 
     pub(crate) fn superuser(&self) -> Config {
@@ -69,6 +82,10 @@ impl Drop for Database {
     }
 }
 
+fn as_role(superuser: &PgConnectOptions, role: &str, database: &str) -> Config {
+    config(&superuser.clone().username(role).password("writ").database(database))
+}
+
 fn config(options: &PgConnectOptions) -> Config {
     Config::Postgres {
         url: options.to_url_lossy().to_string(),
@@ -80,18 +97,23 @@ fn config(options: &PgConnectOptions) -> Config {
 struct Cluster {
     /// How its superuser connects.
     options: PgConnectOptions,
-    /// Dropped never: the end of its standard input at exit is what stops the server.
-    _keeper: Option<Child>,
+    /// For a private cluster. Dropped never: the end of its standard input at exit is what stops the server.
+    keeper: Option<Child>,
 }
 
 fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| {
         let cluster = match env::var("WRIT_TEST_POSTGRES_URL") {
-            Ok(url) => Cluster { options: url.parse().expect("WRIT_TEST_POSTGRES_URL"), _keeper: None },
+            Ok(url) => Cluster { options: url.parse().expect("WRIT_TEST_POSTGRES_URL"), keeper: None },
             Err(_) => start(),
         };
         run_sql(&cluster.options, ROLES);
+        if cluster.keeper.is_some() {
+            run_sql(&cluster.options, &format!("CREATE DATABASE {TEMPLATE} OWNER writ_test_owner"));
+            let owner = as_role(&cluster.options, "writ_test_owner", TEMPLATE);
+            block_on(migrate(&owner, &Time::default().world())).expect("migrations");
+        }
         cluster
     })
 }
@@ -146,7 +168,7 @@ fn start() -> Cluster {
     let options =
         PgConnectOptions::new_without_pgpass().socket(&dir).username("postgres").database("postgres");
     await_answer(&options, &dir);
-    Cluster { options, _keeper: Some(keeper) }
+    Cluster { options, keeper: Some(keeper) }
 }
 
 /// Polls until the server answers: it has no other way to tell that it is ready.

@@ -49,17 +49,26 @@ on_both! {
         leader::resign(db, "sequencer", a).await.unwrap();
         assert_eq!(leader::try_lead(db, "sequencer", b, TTL).await.unwrap(), Some(2));
     }
+}
 
-    async fn a_successor_waits_for_a_fenced_transaction(house: &TestDb) {
-        let (db, a, b) = (&house.db, house.db.world().uuid(), house.db.world().uuid());
-        let epoch = leader::try_lead(db, "sequencer", a, TTL).await.unwrap().unwrap();
-        let mut tx = db.tx(db.world().id()).await.unwrap();
-        leader::fence(&mut tx, "sequencer", epoch).await.unwrap();
-        house.time.advance(TTL);
-        let other = db.clone();
-        let successor = tokio::spawn(async move { leader::try_lead(&other, "sequencer", b, TTL).await });
-        crate::add(&mut tx, "written by the old leader").await.unwrap();
-        tx.commit().await.unwrap();
-        assert_eq!(successor.await.unwrap().unwrap(), Some(2));
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_successor_waits_for_a_fenced_transaction() {
+    let house = TestDb::postgres().await;
+    let (db, a, b) = (&house.db, house.db.world().uuid(), house.db.world().uuid());
+    let epoch = leader::try_lead(db, "sequencer", a, TTL).await.unwrap().unwrap();
+    let mut tx = db.tx(db.world().id()).await.unwrap();
+    leader::fence(&mut tx, "sequencer", epoch).await.unwrap();
+    house.time.advance(TTL);
+    let other = db.clone();
+    let successor = tokio::spawn(async move { leader::try_lead(&other, "sequencer", b, TTL).await });
+    // Comes true only if the fence makes the successor wait.
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let mut superuser = crate::walls::connect(&house.superuser().unwrap()).await;
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut superuser).await.unwrap() == 0 {
+        assert!(!successor.is_finished());
     }
+    crate::add(&mut tx, "written by the old leader").await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(successor.await.unwrap().unwrap(), Some(2));
 }

@@ -3,6 +3,7 @@
 
 mod backup;
 mod crash;
+mod durability;
 mod group_commit;
 mod jobs;
 mod leader;

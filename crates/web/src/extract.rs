@@ -84,7 +84,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
         let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query));
         let value = T::deserialize(serde_path_to_error::Deserializer::new(pairs, &mut track));
         Ok(Self(value.map_err(|error| {
-            let error = refusal(&error.to_string(), query);
+            let error = refusal(&error.to_string());
             match track.path().to_string() {
                 place if place == "." => error,
                 place => error.at(place),
@@ -113,7 +113,7 @@ fn path_error(rejection: PathRejection) -> Error {
         return Error::internal("a route extracts path parameters it does not have");
     };
     match failure.into_kind() {
-        ErrorKind::DeserializeError { key, value, message } => refusal(&message, value.as_bytes()).at(key),
+        ErrorKind::DeserializeError { key, message, .. } => refusal(&message).at(key),
         ErrorKind::ParseErrorAtKey { key, expected_type, .. } => wrong_kind(expected_type).at(key),
         ErrorKind::ParseErrorAtIndex { expected_type, .. } | ErrorKind::ParseError { expected_type, .. } => {
             wrong_kind(expected_type)

@@ -69,7 +69,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let place = pointer(error.path());
-        refused(&error.into_inner(), place, body)
+        refused(&error.into_inner(), place)
     })?;
     json.end().map_err(|error| {
         let place = place(&error);
@@ -78,10 +78,13 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     Ok(value)
 }
 
-fn refused(error: &serde_json::Error, pointer: String, body: &[u8]) -> Error {
+fn refused(error: &serde_json::Error, pointer: String) -> Error {
     let place = place(error);
     match error.classify() {
-        Category::Data => refusal(&error.to_string(), body).at(pointer),
+        Category::Data => {
+            let message = error.to_string();
+            refusal(message.strip_suffix(&format!(" at {place}")).unwrap_or(&message)).at(pointer)
+        }
         Category::Eof => Error::invalid("malformed_json", format!("the JSON ends too early, at {place}")),
         // serde_json has no code for it; its limit is 128 levels.
         Category::Syntax | Category::Io if error.to_string().starts_with("recursion limit") => {
@@ -98,8 +101,7 @@ fn place(error: &serde_json::Error) -> String {
 }
 
 /// Tells what a deserialiser objected to. `message` may quote the input; of that nothing is passed on.
-pub(crate) fn refusal(message: &str, input: &[u8]) -> Error {
-    let message = message.split(" at line ").next().unwrap_or_default();
+pub(crate) fn refusal(message: &str) -> Error {
     let expected =
         message.rsplit_once(", expected ").map(|(_, expected)| format!("expected {}", plain(expected)));
     let with = |error: Error| match &expected {
@@ -119,7 +121,7 @@ pub(crate) fn refusal(message: &str, input: &[u8]) -> Error {
         let code = if message.starts_with('m') { "missing_field" } else { "duplicate_field" };
         return Error::invalid(code, message.to_owned());
     }
-    Error::invalid("invalid_value", unquoted(message, input))
+    Error::invalid("invalid_value", unquoted(message))
 }
 
 /// What a deserialiser of Rust types expects, in the words of JSON.
@@ -140,15 +142,13 @@ pub(crate) fn plain(expected: &str) -> &str {
     }
 }
 
-/// `message` without what it quotes from `input`. Our own types quote in backticks, and some escape.
-fn unquoted(message: &str, input: &[u8]) -> String {
-    let in_input = |quoted: &str| input.windows(quoted.len()).any(|part| part == quoted.as_bytes());
-    let hide = |quoted: &str| quoted.len() > 1 && (quoted.contains('\\') || in_input(quoted));
-    let pieces = message.split('`').enumerate();
-    pieces
-        .map(|(index, piece)| if index % 2 == 1 && hide(piece) { "…" } else { piece })
-        .collect::<Vec<_>>()
-        .join("`")
+/// `message` without what it quotes: our own types quote the input in backticks, where it may itself hold some.
+/// A single character, like `-`, tells nothing.
+fn unquoted(message: &str) -> String {
+    match message.split_once('`').and_then(|(before, rest)| Some((before, rest.rsplit_once('`')?))) {
+        Some((before, (quoted, after))) if quoted.chars().count() > 1 => format!("{before}`…`{after}"),
+        _ => message.to_owned(),
+    }
 }
 
 /// RFC 6901.
@@ -165,7 +165,8 @@ fn pointer(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
-    use writ_kernel::{Kind, Name, Scope};
+    use serde_json::json;
+    use writ_kernel::{Action, Kind, Name};
 
     use super::*;
 
@@ -205,6 +206,17 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_reads_like_an_error_is_not_repeated() {
+        for value in ["hunter2 at line 1 column 2", "hunter2, expected hunter2", "`hunter2`", "\\", "hunter2"]
+        {
+            let body = json!({"name": "a", "items": [{"count": value}]}).to_string();
+            let error = refuse(&body);
+            assert!(!told(&error).contains("hunter2"), "{error}");
+            assert_eq!(error.advice(), Some("expected a whole number in range, not negative"));
+        }
+    }
+
+    #[test]
     fn what_is_expected_is_told_in_the_words_of_json() {
         assert_eq!(refuse("7").advice(), Some("expected an object"));
         assert_eq!(refuse(r#"{"name":"a","items":{}}"#).advice(), Some("expected an array"));
@@ -231,10 +243,13 @@ mod tests {
 
     #[test]
     fn what_a_type_quotes_of_the_input_is_hidden() {
-        let public = "hunter2 \u{7}".parse::<Scope>().unwrap_err().public().to_owned();
-        assert!(public.contains("hunter2"));
-        assert_eq!(refusal(&public, b"{\"scope\":\"hunter2 \\u0007\"}").public(), "`…` covers no action");
-        assert_eq!(refusal("`hunter2` covers no action", b"\"hunter2\"").public(), "`…` covers no action");
+        for value in
+            ["hunter2", "hunter2 \u{7}", "a`hunter2", "`hunter2`", "hunter2`hunter2`", "x, expected hunter2"]
+        {
+            let refusal = refusal(value.parse::<Action>().unwrap_err().public());
+            assert_eq!(refusal.public(), "`…` is not an action", "{value}");
+            assert!(!told(&refusal).contains("hunter2"), "{value}");
+        }
     }
 
     #[test]

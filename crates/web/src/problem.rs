@@ -93,7 +93,8 @@ pub(crate) fn finish(mut response: Response, trace: TraceId) -> Response {
     if error.kind() == Kind::Internal {
         tracing::error!(%trace, error = %chain(&error), "request failed: our fault");
     } else {
-        tracing::debug!(%trace, %error, "request refused");
+        // Not the words: they may repeat what the caller sent.
+        tracing::debug!(%trace, code = error.code(), "request refused");
     }
     response.headers_mut().remove(CONTENT_LENGTH);
     *response.body_mut() = body(&error, response.status(), Some(trace));

@@ -112,7 +112,7 @@ async fn a_connection_that_falls_silent_is_closed() {
 
 #[tokio::test]
 async fn a_slow_answer_does_not_make_a_connection_idle() {
-    let server = server(Limits { header: SHORT, idle: SHORT, ..Limits::default() }).await;
+    let server = server(Limits { idle: SHORT, ..Limits::default() }).await;
     let mut stream = server.connect().await;
     stream.write_all(request("/hold").as_bytes()).await.unwrap();
     server.entered.notified().await;

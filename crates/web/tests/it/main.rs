@@ -4,6 +4,7 @@
 
 mod connections;
 mod document;
+mod log;
 mod requests;
 mod tls;
 mod world;

@@ -36,7 +36,7 @@ struct Filter {
     limit: Option<u16>,
 }
 
-fn manners() -> Manners {
+pub(crate) fn manners() -> Manners {
     Manners {
         world: world(),
         body_limit: 1024,
@@ -56,7 +56,7 @@ fn routes() -> Router {
         .route("/trace", get(async |trace: Trace| trace.id().to_string()))
         .route("/key", post(async |IdempotencyKey(key): IdempotencyKey| Json(key)))
         .route("/panic", get(panics))
-        .route("/broken", get(async || -> Outcome<()> { Err(Error::internal("the key is hunter2").into()) }))
+        .route("/broken", get(async || -> Outcome<()> { Err(Error::internal("the ledger is gone").into()) }))
         .route("/never", get(std::future::pending::<()>))
 }
 
@@ -64,7 +64,7 @@ async fn panics() {
     panic!("a defect");
 }
 
-async fn ask(manners: Manners, request: Request<Body>) -> Response<Body> {
+pub(crate) async fn ask(manners: Manners, request: Request<Body>) -> Response<Body> {
     manners.teach(routes()).oneshot(request).await.unwrap()
 }
 
@@ -196,7 +196,7 @@ async fn our_own_faults_stay_with_us() {
     for path in ["/panic", "/broken"] {
         let (status, document) = problem(ask(manners(), look(path)).await).await;
         assert_eq!((status, &document["code"]), (500, &json!("internal")), "{path}");
-        assert!(!document.to_string().contains("hunter2") && !document.to_string().contains("defect"));
+        assert!(!document.to_string().contains("ledger") && !document.to_string().contains("defect"));
         assert_eq!(document["traceId"], "01".repeat(16));
     }
 }

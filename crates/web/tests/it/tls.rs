@@ -45,13 +45,17 @@ struct Server {
 }
 
 async fn server(tls: Tls) -> Server {
+    server_with(Limits::default(), tls).await
+}
+
+async fn server_with(limits: Limits, tls: Tls) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let events = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&events);
     let terms = Terms {
         transport: Transport::Tls(tls),
-        limits: Limits { handshake: SHORT, header: SHORT, ..Limits::default() },
+        limits,
         observe: Box::new(move |event| seen.lock().unwrap().push(event)),
     };
     let told = async |Extension(secured): Extension<Secured>| secured.post_quantum.to_string();
@@ -153,7 +157,8 @@ fn client_hello_of_tls_1_2() -> Vec<u8> {
 
 #[tokio::test]
 async fn a_handshake_that_stalls_is_cut_off_and_counted() {
-    let server = server(Tls::new(&pem(), KeyExchange::Hybrid).unwrap()).await;
+    let limits = Limits { handshake: SHORT, ..Limits::default() };
+    let server = server_with(limits, Tls::new(&pem(), KeyExchange::Hybrid).unwrap()).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(&[22, 3, 1]).await.unwrap();
     assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0);
@@ -163,7 +168,8 @@ async fn a_handshake_that_stalls_is_cut_off_and_counted() {
 #[tokio::test]
 async fn an_http_2_connection_that_says_nothing_is_closed() {
     let pem = pem();
-    let server = server(Tls::new(&pem, KeyExchange::Hybrid).unwrap()).await;
+    let limits = Limits { header: SHORT, ..Limits::default() };
+    let server = server_with(limits, Tls::new(&pem, KeyExchange::Hybrid).unwrap()).await;
     let groups = vec![provider::kx_group::X25519MLKEM768];
     let mut stream = connect_speaking(b"h2", server.address, &pem, groups, "localhost").await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));

@@ -56,12 +56,13 @@ fn an_intact_log_of_any_shape_has_no_findings() {
 #[test]
 fn a_log_of_three_levels_is_intact_after_growing_in_steps() {
     let mut log = log(1);
-    let mut heads = vec![log.head().unwrap()];
-    for size in [200, 256, 65_535, 65_536, 66_000] {
-        log.grow(size).unwrap();
+    let mut heads = Vec::new();
+    for size in [200, 65_535, 65_800] {
         heads.push(log.head().unwrap());
+        log.grow(size).unwrap();
     }
-    for head in &heads {
+    assert_eq!(findings(&log), []);
+    for head in &heads[1..] {
         assert_eq!(run(&log, Some(head)).findings, [], "{head}");
     }
 }

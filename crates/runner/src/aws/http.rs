@@ -80,7 +80,10 @@ impl Http {
         let mut body = Vec::with_capacity(self.limits.body.min(8 * 1024));
         while let Some(chunk) = response.chunk().await.map_err(|error| broken(error, peer))? {
             if body.len() + chunk.len() > self.limits.body {
-                return Err(Error::unavailable("oversized_answer", format!("the answer of {peer} is too large")));
+                return Err(Error::unavailable(
+                    "oversized_answer",
+                    format!("the answer of {peer} is too large"),
+                ));
             }
             body.extend_from_slice(&chunk);
         }
@@ -103,10 +106,14 @@ fn broken(error: reqwest::Error, peer: &str) -> Error {
 /// `Invalid` when it is not one.
 pub(super) fn trusted_url(text: &str, also: &[IpAddr]) -> Result<Url> {
     let refuse = |why: &str| Error::invalid("untrusted_address", format!("`{text}` {why}"));
-    let url: Url = text.parse().map_err(|_| Error::invalid("malformed_address", "the address is not a URL"))?;
+    let url: Url =
+        text.parse().map_err(|_| Error::invalid("malformed_address", "the address is not a URL"))?;
     let plain = !url.username().is_empty() || url.password().is_some();
     if plain || url.query().is_some() || url.fragment().is_some() {
-        return Err(Error::invalid("malformed_address", "an address has no user, password, query or fragment"));
+        return Err(Error::invalid(
+            "malformed_address",
+            "an address has no user, password, query or fragment",
+        ));
     }
     let literal = url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
     let near = literal.is_some_and(|address| address.is_loopback() || also.contains(&address));

@@ -1,6 +1,9 @@
 //! Who the runner is before it borrows anything.
 
-use std::{net::IpAddr, path::{Path, PathBuf}};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 use writ_crypto::SecretString;
@@ -76,9 +79,8 @@ impl IdentitySource {
             Self::WebIdentity { token_file, role_arn } => {
                 let role: RoleArn = role_arn.parse()?;
                 let token = read_token(token_file).await?;
-                let credentials = sts
-                    .assume_role_with_web_identity(&role, session, SessionDuration::HOUR, &token)
-                    .await?;
+                let credentials =
+                    sts.assume_role_with_web_identity(&role, session, SessionDuration::HOUR, &token).await?;
                 Ok(credentials.into())
             }
             Self::PodIdentity { endpoint, token_file } => pod_identity(sts, endpoint, token_file).await,
@@ -91,8 +93,9 @@ fn from_environment(environment: &(dyn Fn(&str) -> Option<String> + Sync)) -> Re
     let variable = |name: &str| environment(name).filter(|value| !value.is_empty()).map(SecretString::new);
     let required = |name: &str| {
         variable(name).ok_or_else(|| {
-            Error::unavailable("no_identity", format!("the runner's environment has no `{name}`"))
-                .hint("the development identity source reads it from there; production runners use web identity")
+            Error::unavailable("no_identity", format!("the runner's environment has no `{name}`")).hint(
+                "the development identity source reads it from there; production runners use web identity",
+            )
         })
     };
     Ok(Identity {
@@ -115,8 +118,9 @@ async fn pod_identity(sts: &Sts, endpoint: &str, token_file: &Path) -> Result<Id
     const PEER: &str = "the container credential endpoint";
     let url = trusted_url(endpoint, &POD_IDENTITY)?;
     let token = read_token(token_file).await?;
-    let mut value = reqwest::header::HeaderValue::from_str(token.expose())
-        .map_err(|_| Error::unavailable("malformed_token", "the authorization token is not a header value"))?;
+    let mut value = reqwest::header::HeaderValue::from_str(token.expose()).map_err(|_| {
+        Error::unavailable("malformed_token", "the authorization token is not a header value")
+    })?;
     value.set_sensitive(true);
     let reply = sts.http.send(sts.http.get(url).header("authorization", value), PEER).await?;
     if !reply.status.is_success() {
@@ -125,7 +129,9 @@ async fn pod_identity(sts: &Sts, endpoint: &str, token_file: &Path) -> Result<Id
     }
     let answer: Container = serde_json::from_slice(reply.body.expose())
         // serde's message can quote the input, so it is left out.
-        .map_err(|_| Error::unavailable("malformed_answer", format!("{PEER} answered with something else")))?;
+        .map_err(|_| {
+            Error::unavailable("malformed_answer", format!("{PEER} answered with something else"))
+        })?;
     Ok(Identity {
         access_key_id: SecretString::new(answer.access_key_id),
         secret_access_key: SecretString::new(answer.secret_access_key),
@@ -138,11 +144,13 @@ async fn read_token(file: &Path) -> Result<SecretString> {
         Error::unavailable("no_identity", format!("the token file `{}` {why}", file.display()))
             .hint("is the pod's service account projected, with the right audience?")
     };
-    let size = tokio::fs::metadata(file).await.map_err(|error| unreadable("cannot be read").because(error))?.len();
+    let size =
+        tokio::fs::metadata(file).await.map_err(|error| unreadable("cannot be read").because(error))?.len();
     if size > TOKEN_LIMIT {
         return Err(unreadable("is too large for a token"));
     }
-    let text = tokio::fs::read_to_string(file).await.map_err(|error| unreadable("cannot be read").because(error))?;
+    let text =
+        tokio::fs::read_to_string(file).await.map_err(|error| unreadable("cannot be read").because(error))?;
     let text = SecretString::new(text);
     let token = text.expose().trim();
     if token.is_empty() || token.len() as u64 > TOKEN_LIMIT {

@@ -13,8 +13,11 @@ pub mod session_policy;
 pub mod sigv4;
 pub mod sts;
 
+use writ_crypto::{
+    SecretString,
+    hash::{hex, sha256},
+};
 use writ_kernel::{Result, Timestamp};
-use writ_crypto::{SecretString, hash::{hex, sha256}};
 
 pub use http::{Http, Limits};
 pub use identity::{Identity, IdentitySource};

@@ -39,11 +39,15 @@ impl FromStr for RoleArn {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
         let malformed = || {
-            Error::invalid("malformed_role_arn", "a role is written like `arn:aws:iam::123456789012:role/name`")
+            Error::invalid(
+                "malformed_role_arn",
+                "a role is written like `arn:aws:iam::123456789012:role/name`",
+            )
         };
         let mut parts = text.splitn(6, ':');
         let mut next = || parts.next().ok_or_else(malformed);
-        let (arn, partition, service, region, account, role) = (next()?, next()?, next()?, next()?, next()?, next()?);
+        let (arn, partition, service, region, account, role) =
+            (next()?, next()?, next()?, next()?, next()?, next()?);
         let name = role.strip_prefix("role/").ok_or_else(malformed)?;
         let fits = arn == "arn"
             && partition.starts_with("aws")
@@ -146,8 +150,13 @@ impl SessionTag {
         let fits = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b" _.:/=+-@".contains(&b));
         let reserved = key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"));
         if !fits(key) || !fits(value) || reserved || !(1..=128).contains(&key.len()) || value.len() > 256 {
-            return Err(Error::invalid("malformed_session_tag", "a session tag has characters it may not have"))
-                .map_err(|error| error.hint("letters, digits, space and `_.:/=+-@`; key 1 to 128, value up to 256"));
+            return Err(Error::invalid(
+                "malformed_session_tag",
+                "a session tag has characters it may not have",
+            ))
+            .map_err(|error| {
+                error.hint("letters, digits, space and `_.:/=+-@`; key 1 to 128, value up to 256")
+            });
         }
         Ok(Self { key: key.to_owned(), value: value.to_owned() })
     }

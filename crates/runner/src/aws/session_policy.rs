@@ -58,12 +58,16 @@ pub fn for_plan(partition: &str, state: &StateBackend) -> SessionPolicy {
     let arns = vec![format!("arn:{partition}:iam::aws:policy/ReadOnlyAccess")];
     let build = |store: &Store| {
         let mut statements = store.allow.clone();
+        statements
+            .push(deny(&["s3:GetObject", "s3:GetObjectVersion"], &json!({ "NotResource": store.objects })));
         statements.push(deny(
-            &["s3:GetObject", "s3:GetObjectVersion"],
-            &json!({ "NotResource": store.objects }),
-        ));
-        statements.push(deny(
-            &["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:GetRecords"],
+            &[
+                "dynamodb:GetItem",
+                "dynamodb:BatchGetItem",
+                "dynamodb:Query",
+                "dynamodb:Scan",
+                "dynamodb:GetRecords",
+            ],
             &json!({ "NotResource": store.tables }),
         ));
         statements.push(deny(CONTENT, &json!({ "Resource": "*" })));
@@ -71,7 +75,7 @@ pub fn for_plan(partition: &str, state: &StateBackend) -> SessionPolicy {
             &["kms:Decrypt"],
             &json!({ "Resource": "*", "Condition": { "StringNotLike": { "kms:ViaService": "s3.*" } } }),
         ));
-        SessionPolicy { inline: Some(document(statements)), arns: arns.clone() }
+        SessionPolicy { inline: Some(document(&statements)), arns: arns.clone() }
     };
     let stores = [Store::exact, Store::wide].map(|store| store(partition, state, Write::Lock));
     narrowest(stores.iter().map(build))
@@ -103,10 +107,14 @@ pub fn for_apply<'a>(
         if forbid && !forbidden.is_empty() {
             statements.push(deny(&forbidden, &json!({ "Resource": "*" })));
         }
-        SessionPolicy { inline: Some(document(statements)), arns: Vec::new() }
+        SessionPolicy { inline: Some(document(&statements)), arns: Vec::new() }
     };
     let [exact, wide] = [Store::exact, Store::wide].map(|store| store(partition, state, Write::State));
-    narrowest([(&exact, true), (&wide, true), (&wide, false)].into_iter().map(|(store, forbid)| build(store, forbid)))
+    narrowest(
+        [(&exact, true), (&wide, true), (&wide, false)]
+            .into_iter()
+            .map(|(store, forbid)| build(store, forbid)),
+    )
 }
 
 fn narrowest(candidates: impl Iterator<Item = SessionPolicy>) -> SessionPolicy {
@@ -238,7 +246,9 @@ impl Store {
                 let (objects, table) = (format!("{}*", literal(prefix)), lock_table.as_deref().map(literal));
                 Self::s3(partition, bucket, region, &objects, table.as_deref(), write)
             }
-            StateBackend::Azurerm { .. } | StateBackend::Gcs { .. } | StateBackend::Local {} => Self::elsewhere(),
+            StateBackend::Azurerm { .. } | StateBackend::Gcs { .. } | StateBackend::Local {} => {
+                Self::elsewhere()
+            }
         }
     }
 
@@ -248,7 +258,9 @@ impl Store {
             StateBackend::S3 { bucket, region, lock_table, .. } => {
                 Self::s3(partition, bucket, region, "*", lock_table.as_ref().map(|_| "*"), write)
             }
-            StateBackend::Azurerm { .. } | StateBackend::Gcs { .. } | StateBackend::Local {} => Self::elsewhere(),
+            StateBackend::Azurerm { .. } | StateBackend::Gcs { .. } | StateBackend::Local {} => {
+                Self::elsewhere()
+            }
         }
     }
 
@@ -273,7 +285,8 @@ impl Store {
             json!({ "Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": "*",
                     "Condition": { "StringLike": { "kms:ViaService": "s3.*" } } }),
         ];
-        let tables = json!(format!("arn:{partition}:dynamodb:{region}:*:table/{}", lock_table.unwrap_or("-")));
+        let tables =
+            json!(format!("arn:{partition}:dynamodb:{region}:*:table/{}", lock_table.unwrap_or("-")));
         if lock_table.is_some() {
             allow.push(json!({
                 "Effect": "Allow",
@@ -304,6 +317,6 @@ fn deny(actions: &[&str], rest: &Value) -> Value {
     statement
 }
 
-fn document(statements: Vec<Value>) -> String {
+fn document(statements: &[Value]) -> String {
     json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
 }

@@ -45,14 +45,17 @@ pub type Header = (&'static str, String);
 pub fn sign(request: &Request<'_>, identity: &Identity, scope: &Scope<'_>) -> Vec<Header> {
     let (date, instant) = dates(scope.time);
     let mut added = vec![("x-amz-date", instant.clone())];
-    added.extend(identity.session_token.as_ref().map(|token| ("x-amz-security-token", token.expose().to_owned())));
+    added.extend(
+        identity.session_token.as_ref().map(|token| ("x-amz-security-token", token.expose().to_owned())),
+    );
     let signed = signed_headers(request.headers, &added);
     let names = signed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
 
     let credential = format!("{date}/{}/{}/aws4_request", scope.region, scope.service);
     let digest = hex(&sha256(canonical(request, &signed, &names).as_bytes()));
     let to_sign = format!("{ALGORITHM}\n{instant}\n{credential}\n{digest}");
-    let signature = hex(&hmac_sha256(&key(identity.secret_access_key.expose(), &date, scope), &[to_sign.as_bytes()]));
+    let signature =
+        hex(&hmac_sha256(&key(identity.secret_access_key.expose(), &date, scope), &[to_sign.as_bytes()]));
     let id = identity.access_key_id.expose();
     added.push((
         "authorization",
@@ -108,7 +111,7 @@ fn canonical(request: &Request<'_>, signed: &[(String, String)], names: &str) ->
         request.query.iter().map(|(name, value)| (encode(name, false), encode(value, false))).collect();
     query.sort();
     let query = query.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
-    let headers: String = signed.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let headers: String = signed.iter().flat_map(|(name, value)| [name, ":", value, "\n"]).collect();
     let path = encode(request.path, true);
     format!("{}\n{path}\n{query}\n{headers}\n{names}\n{}", request.method, hex(&sha256(request.body)))
 }

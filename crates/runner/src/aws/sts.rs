@@ -19,7 +19,7 @@ const VERSION: &str = "2011-06-15";
 const PEER: &str = "the security token service";
 const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 /// How far our clock may be from Amazon's before a lease is taken for a wrong one.
-const SKEW: Duration = Duration::from_secs(300);
+const SKEW: Duration = Duration::from_mins(5);
 
 /// How often to try when the service is busy or does not answer.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,13 @@ impl Sts {
     ///
     /// # Errors
     /// `Invalid` when `endpoint` is neither `https` nor `http` on a loopback address.
-    pub fn new(world: World, http: Http, region: Region, endpoint: Option<&str>, patience: Patience) -> Result<Self> {
+    pub fn new(
+        world: World,
+        http: Http,
+        region: Region,
+        endpoint: Option<&str>,
+        patience: Patience,
+    ) -> Result<Self> {
         let suffix = if region.as_str().starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let amazon = format!("https://sts.{}.{suffix}/", region.as_str());
         let endpoint = trusted_url(endpoint.unwrap_or(&amazon), &[])?;
@@ -160,7 +166,12 @@ impl Sts {
         Err(Error::internal("no try was made"))
     }
 
-    async fn once(&self, body: &SecretString, signer: Option<&Identity>, secrets: &[&str]) -> Result<Credentials> {
+    async fn once(
+        &self,
+        body: &SecretString,
+        signer: Option<&Identity>,
+        secrets: &[&str],
+    ) -> Result<Credentials> {
         let bytes = body.expose().as_bytes();
         let mut request = self.http.post(self.endpoint.clone()).header("content-type", FORM);
         if let Some(identity) = signer {
@@ -173,8 +184,9 @@ impl Sts {
             };
             let scope = sigv4::Scope { region: self.region.as_str(), service: "sts", time: self.world.now() };
             for (name, value) in sigv4::sign(&unsigned, identity, &scope) {
-                let mut value = HeaderValue::from_str(&value)
-                    .map_err(|_| Error::unavailable("malformed_identity", "the runner's key is not one of Amazon's"))?;
+                let mut value = HeaderValue::from_str(&value).map_err(|_| {
+                    Error::unavailable("malformed_identity", "the runner's key is not one of Amazon's")
+                })?;
                 value.set_sensitive(true);
                 request = request.header(name, value);
             }
@@ -187,7 +199,8 @@ impl Sts {
     fn within(&self, credentials: Credentials, duration: SessionDuration) -> Result<Credentials> {
         let now = self.world.now();
         let wrong = |why: &str| {
-            Error::unavailable("wrong_lease", format!("{PEER} gave a lease that {why}")).hint("check the clock")
+            Error::unavailable("wrong_lease", format!("{PEER} gave a lease that {why}"))
+                .hint("check the clock")
         };
         if credentials.expiration <= now {
             return Err(wrong("is already over"));
@@ -219,10 +232,8 @@ fn lease(reply: &Reply) -> Result<Credentials> {
     let text = std::str::from_utf8(reply.body.expose()).map_err(|_| malformed())?;
     // The parser's message can quote the input, so it is left out.
     let document = parse(text).ok_or_else(malformed)?;
-    let credentials = document
-        .descendants()
-        .find(|node| node.tag_name().name() == "Credentials")
-        .ok_or_else(malformed)?;
+    let credentials =
+        document.descendants().find(|node| node.tag_name().name() == "Credentials").ok_or_else(malformed)?;
     let child = |name: &str| {
         let node = credentials.children().find(|node| node.tag_name().name() == name);
         node.and_then(|node| node.text()).map(str::trim).filter(|text| !text.is_empty()).ok_or_else(malformed)
@@ -236,7 +247,11 @@ fn lease(reply: &Reply) -> Result<Credentials> {
 }
 
 fn parse(text: &str) -> Option<Document<'_>> {
-    Document::parse_with_options(text, ParsingOptions { allow_dtd: false, nodes_limit: 512, ..Default::default() }).ok()
+    Document::parse_with_options(
+        text,
+        ParsingOptions { allow_dtd: false, nodes_limit: 512, ..Default::default() },
+    )
+    .ok()
 }
 
 /// Reads `<ErrorResponse><Error><Code/><Message/></Error></ErrorResponse>`.
@@ -252,7 +267,8 @@ fn refusal(reply: &Reply, secrets: &[&str]) -> Error {
     let status = reply.status.as_u16();
     // Amazon's message names principals and resources, for our log; one that echoes what we sent is dropped.
     let echoes = secrets.iter().any(|secret| message.contains(secret) || code.contains(secret));
-    let said: String = if echoes { String::new() } else { format!("{code}: {message}").chars().take(400).collect() };
+    let said: String =
+        if echoes { String::new() } else { format!("{code}: {message}").chars().take(400).collect() };
     Refusal::of(&code, status).error().context(format!("status {status} {said}"))
 }
 
@@ -308,7 +324,11 @@ impl Refusal {
 
     fn error(self) -> Error {
         match self {
-            Self::AccessDenied => Error::forbidden("sts_access_denied", "the role does not let the runner in").hint(
+            Self::AccessDenied => Error::forbidden(
+                "sts_access_denied",
+                "the role does not let the runner in",
+            )
+            .hint(
                 "its trust policy must name the runner's role, this external id, and allow sts:TagSession \
                  and sts:SetSourceIdentity",
             ),
@@ -324,12 +344,16 @@ impl Refusal {
                 Error::unauthenticated("sts_invalid_signature", "the runner's signature is not accepted")
                     .hint("check the clock and the region")
             }
-            Self::Validation => Error::invalid("sts_validation", "the role does not allow what was asked for")
-                .hint("is the role's longest session shorter than asked for?"),
+            Self::Validation => {
+                Error::invalid("sts_validation", "the role does not allow what was asked for")
+                    .hint("is the role's longest session shorter than asked for?")
+            }
             Self::PackedPolicyTooLarge => {
                 Error::invalid("sts_policy_too_large", "session policy and tags are too large together")
             }
-            Self::MalformedPolicy => Error::invalid("sts_malformed_policy", "the session policy is not accepted"),
+            Self::MalformedPolicy => {
+                Error::invalid("sts_malformed_policy", "the session policy is not accepted")
+            }
             Self::RegionDisabled => {
                 Error::forbidden("sts_region_disabled", "the region's security token service is switched off")
                     .hint("activate it in the account's settings, or use another region")
@@ -339,7 +363,9 @@ impl Refusal {
                 "the security token service is asked too often",
                 Duration::from_secs(5),
             ),
-            Self::Unavailable => Error::unavailable("sts_unavailable", "the security token service is in trouble"),
+            Self::Unavailable => {
+                Error::unavailable("sts_unavailable", "the security token service is in trouble")
+            }
             Self::Other => Error::unavailable("sts_refused", "the security token service refused"),
         }
     }

@@ -9,7 +9,7 @@ use super::{CredentialEvent, CredentialEventKind as Kind, Lease, OnNewValues, Re
 use crate::aws::Credentials;
 
 /// The longest wait between two attempts to renew.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+const LONGEST_BACK_OFF: Duration = Duration::from_mins(1);
 
 pub(super) struct Leases {
     world: World,
@@ -49,7 +49,9 @@ impl Leases {
             Some((credentials, lease)) if self.left(lease) > self.renewal.reserve => {
                 Ok((Arc::clone(credentials), lease.clone()))
             }
-            _ => Err(renewed.err().unwrap_or_else(|| Error::unavailable("no_lease", "there are no credentials"))),
+            _ => Err(renewed
+                .err()
+                .unwrap_or_else(|| Error::unavailable("no_lease", "there are no credentials"))),
         }
     }
 
@@ -74,7 +76,8 @@ impl Leases {
     /// Tells what happened, and waits until it is taken.
     pub(super) async fn tell(&self, kind: Kind) -> Result<()> {
         let event = CredentialEvent { time: self.world.now(), kind };
-        let lost = |_| Error::unavailable("no_evidence", "nobody records what happens to credentials any more");
+        let lost =
+            |_| Error::unavailable("no_evidence", "nobody records what happens to credentials any more");
         self.events.send(event).await.map_err(lost)
     }
 
@@ -101,7 +104,8 @@ impl Leases {
                 Ok(())
             }
             Err(error) => {
-                let wait = self.renewal.back_off.saturating_mul(1 << held.failures.min(16)).min(LONGEST_BACK_OFF);
+                let wait =
+                    self.renewal.back_off.saturating_mul(1 << held.failures.min(16)).min(LONGEST_BACK_OFF);
                 held.failures = held.failures.saturating_add(1);
                 held.not_again_before = self.world.now().plus(wait);
                 self.tell(Kind::Failed { code: error.code() }).await?;

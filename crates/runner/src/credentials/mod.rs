@@ -40,7 +40,7 @@ pub struct Renewal {
 impl Default for Renewal {
     fn default() -> Self {
         Self {
-            ahead: Duration::from_secs(600),
+            ahead: Duration::from_mins(10),
             reserve: Duration::from_secs(30),
             back_off: Duration::from_secs(2),
         }
@@ -143,8 +143,11 @@ impl Endpoint {
     pub async fn ensure(&self, reserve: Duration) -> Result<Duration> {
         let remaining = self.leases.at_least(reserve).await?;
         if remaining < reserve {
-            return Err(Error::conflict("lease_too_short", "the borrowed credentials end too soon to start an apply")
-                .hint("let the role's longest session be an hour, or lower the run's reserve"));
+            return Err(Error::conflict(
+                "lease_too_short",
+                "the borrowed credentials end too soon to start an apply",
+            )
+            .hint("let the role's longest session be an hour, or lower the run's reserve"));
         }
         Ok(remaining)
     }

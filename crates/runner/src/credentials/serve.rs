@@ -49,7 +49,12 @@ pub(super) struct Door {
 }
 
 impl Door {
-    pub(super) fn new(address: SocketAddr, path: String, token: Arc<SecretString>, leases: Arc<Leases>) -> Self {
+    pub(super) fn new(
+        address: SocketAddr,
+        path: String,
+        token: Arc<SecretString>,
+        leases: Arc<Leases>,
+    ) -> Self {
         Self { host: address.to_string(), path, token, leases, refusals: AtomicU32::new(0) }
     }
 }
@@ -166,7 +171,9 @@ fn body(credentials: &Credentials) -> Bytes {
         expiration: credentials.expiration.to_string(),
     };
     // Room enough that it never moves and leaves a copy behind: escaping at most sextuples the values.
-    let values = credentials.access_key_id.len() + credentials.secret_access_key.len() + credentials.session_token.len();
+    let values = credentials.access_key_id.len()
+        + credentials.secret_access_key.len()
+        + credentials.session_token.len();
     let mut json = Vec::with_capacity(256 + 6 * values);
     if serde_json::to_writer(&mut json, &container).is_err() {
         json.clear(); // cannot be: strings always serialise, and a vector takes them

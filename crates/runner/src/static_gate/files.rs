@@ -1,7 +1,8 @@
 //! The files of a configuration: bounded, and surprises named.
 
 use std::{
-    fs, io::Read,
+    fs,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -73,7 +74,9 @@ impl Walk<'_> {
         if depth > DEPTH {
             return self.limit(at, format!("directories nest deeper than {DEPTH}"));
         }
-        let Ok(listing) = fs::read_dir(directory) else { return self.limit(at, "the directory cannot be read") };
+        let Ok(listing) = fs::read_dir(directory) else {
+            return self.limit(at, "the directory cannot be read");
+        };
         let mut entries: Vec<fs::DirEntry> = Vec::new();
         for entry in listing {
             let Ok(entry) = entry else { return self.limit(at, "the directory cannot be read") };
@@ -84,7 +87,9 @@ impl Walk<'_> {
             entries.push(entry);
         }
         entries.sort_by_key(fs::DirEntry::file_name);
-        entries.iter().for_each(|entry| self.entry(entry, relative, depth));
+        for entry in &entries {
+            self.entry(entry, relative, depth);
+        }
     }
 
     fn entry(&mut self, entry: &fs::DirEntry, parent: &str, depth: usize) {
@@ -131,8 +136,15 @@ impl Walk<'_> {
                 "the runner sets the tool up; remove it",
             );
         } else if name.contains(".tfstate") {
-            self.report.block("state-file", at, "a state file, which holds secrets", "keep state in the backend only");
-        } else if name == "terraform.tfvars" || name == "terraform.tfvars.json" || name.ends_with(".auto.tfvars")
+            self.report.block(
+                "state-file",
+                at,
+                "a state file, which holds secrets",
+                "keep state in the backend only",
+            );
+        } else if name == "terraform.tfvars"
+            || name == "terraform.tfvars.json"
+            || name.ends_with(".auto.tfvars")
             || name.ends_with(".auto.tfvars.json")
         {
             self.report.warn(
@@ -151,8 +163,20 @@ impl Walk<'_> {
 
 /// Files and directories that tools read on their own.
 const TOOL_SETTINGS: &[&str] = &[
-    ".terraformrc", "terraform.rc", ".tofurc", "tofu.rc", ".terraform", ".terraform.d", ".opentofu.d", ".aws", ".azure",
-    ".kube", ".netrc", ".gitconfig", ".ssh", ".gcloud",
+    ".terraformrc",
+    "terraform.rc",
+    ".tofurc",
+    "tofu.rc",
+    ".terraform",
+    ".terraform.d",
+    ".opentofu.d",
+    ".aws",
+    ".azure",
+    ".kube",
+    ".netrc",
+    ".gitconfig",
+    ".ssh",
+    ".gcloud",
 ];
 
 fn syntax(name: &str) -> Option<Syntax> {

@@ -3,8 +3,7 @@
 use hcl_edit::{
     Span,
     expr::{Expression, FuncCall, ObjectKey, TraversalOperator},
-    parser,
-    structure,
+    parser, structure,
     template::{Element, Template},
     visit::{self, Visit},
 };
@@ -89,16 +88,25 @@ fn value(expression: &Expression, lines: &Lines) -> Value {
                         ObjectKey::Ident(ident) => Some(ident.as_str().to_owned()),
                         ObjectKey::Expression(key) => text(key).constant(),
                     };
-                    name.map(|name| Attribute { name, value: value(expression, lines), line: lines.at(expression) })
+                    name.map(|name| Attribute {
+                        name,
+                        value: value(expression, lines),
+                        line: lines.at(expression),
+                    })
                 })
                 .collect(),
         ),
         Expression::Array(array) => Value::List(array.iter().map(|item| value(item, lines)).collect()),
         Expression::Parenthesis(inner) => value(inner.inner(), lines),
         Expression::Null(_) => Value::Unknown,
-        other => match text(other) {
-            text if text == Text::unknown() => Value::Unknown,
-            text => Value::Text(text),
+        Expression::Variable(name) => Value::Reference(name.as_str().to_owned()),
+        other => match (text(other), other) {
+            (text, Expression::Traversal(traversal)) if text == Text::unknown() => {
+                let name = traversal.expr.as_variable();
+                name.map_or(Value::Unknown, |name| Value::Reference(name.as_str().to_owned()))
+            }
+            (text, _) if text == Text::unknown() => Value::Unknown,
+            (text, _) => Value::Text(text),
         },
     }
 }

@@ -1,7 +1,12 @@
 //! From HCL's JSON syntax. Names may come more than once there, and all of them count, so the document is read
 //! into pairs and not into a map.
 
-use std::{cell::Cell, fmt, io::{self, Read}, rc::Rc};
+use std::{
+    cell::Cell,
+    fmt,
+    io::{self, Read},
+    rc::Rc,
+};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
@@ -13,7 +18,8 @@ use super::{
 /// The tree of a file. Nesting is bounded by the parser, at 128.
 pub(super) fn parse(text: &str) -> Result<Tree, Malformed> {
     let line = Rc::new(Cell::new(1));
-    let mut deserializer = serde_json::Deserializer::from_reader(Counting { text: text.as_bytes(), line: Rc::clone(&line) });
+    let mut deserializer =
+        serde_json::Deserializer::from_reader(Counting { text: text.as_bytes(), line: Rc::clone(&line) });
     let document = Seed(line)
         .deserialize(&mut deserializer)
         .and_then(|document| deserializer.end().map(|()| document))
@@ -56,7 +62,10 @@ fn labels(parent: &str, name: &str) -> Option<usize> {
     match (parent, name) {
         ("", "terraform" | "locals" | "moved" | "import" | "removed" | "language")
         | ("terraform", "required_providers" | "cloud" | "encryption")
-        | ("provider", "exec" | "kubernetes" | "assume_role" | "assume_role_with_web_identity" | "endpoints")
+        | (
+            "provider",
+            "exec" | "kubernetes" | "assume_role" | "assume_role_with_web_identity" | "endpoints",
+        )
         | ("kubernetes", "exec")
         | ("resource" | "removed" | "provisioner", "connection") => Some(0),
         ("", "provider" | "module" | "variable" | "output" | "check")
@@ -86,12 +95,11 @@ impl Reader {
             Kind::List(nodes) => nodes.iter().for_each(|node| self.fill(body, node, parent)),
             Kind::Object(fields) => {
                 for (name, field) in fields {
-                    match labels(parent, name) {
-                        Some(count) => self.block(body, name, &mut Vec::new(), count, field),
-                        None => {
-                            let value = self.value(field);
-                            body.attributes.push(Attribute { name: name.clone(), value, line: field.line });
-                        }
+                    if let Some(count) = labels(parent, name) {
+                        self.block(body, name, &mut Vec::new(), count, field);
+                    } else {
+                        let value = self.value(field);
+                        body.attributes.push(Attribute { name: name.clone(), value, line: field.line });
                     }
                 }
             }
@@ -112,7 +120,12 @@ impl Reader {
             }
             _ => {
                 let inner = self.body(node, kind);
-                body.blocks.push(Block { kind: kind.to_owned(), labels: labels.clone(), body: inner, line: node.line });
+                body.blocks.push(Block {
+                    kind: kind.to_owned(),
+                    labels: labels.clone(),
+                    body: inner,
+                    line: node.line,
+                });
             }
         }
     }
@@ -157,7 +170,9 @@ struct Counting<'a> {
 
 impl Read for Counting<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (Some((&byte, rest)), Some(place)) = (self.text.split_first(), buffer.first_mut()) else { return Ok(0) };
+        let (Some((&byte, rest)), Some(place)) = (self.text.split_first(), buffer.first_mut()) else {
+            return Ok(0);
+        };
         *place = byte;
         self.text = rest;
         self.line.set(self.line.get() + usize::from(byte == b'\n'));

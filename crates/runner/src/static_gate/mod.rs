@@ -31,7 +31,7 @@ pub enum Severity {
 }
 
 /// Something in a configuration that should not be there.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// The file, relative to the configuration's root, with `/`.
@@ -107,7 +107,9 @@ pub fn check(root: &Path, policy: &GatePolicy) -> Vec<Finding> {
     let mut report = Report::default();
     let sources = files::read(root, &mut report);
     let modules = modules::assemble(&sources, &mut report);
-    modules.iter().for_each(|module| rules::check(module, policy, &mut report));
+    for module in &modules {
+        rules::check(module, policy, &mut report);
+    }
     report.finish()
 }
 
@@ -124,15 +126,34 @@ const MOST: usize = 500;
 struct Report(Vec<Finding>);
 
 impl Report {
-    fn block(&mut self, rule: &'static str, at: (&str, usize), message: impl Into<String>, hint: &'static str) {
-        self.add(rule, Severity::Block, at, message.into(), hint);
+    fn block(
+        &mut self,
+        rule: &'static str,
+        at: (&str, usize),
+        message: impl Into<String>,
+        hint: &'static str,
+    ) {
+        self.add(rule, Severity::Block, at, &message.into(), hint);
     }
 
-    fn warn(&mut self, rule: &'static str, at: (&str, usize), message: impl Into<String>, hint: &'static str) {
-        self.add(rule, Severity::Warn, at, message.into(), hint);
+    fn warn(
+        &mut self,
+        rule: &'static str,
+        at: (&str, usize),
+        message: impl Into<String>,
+        hint: &'static str,
+    ) {
+        self.add(rule, Severity::Warn, at, &message.into(), hint);
     }
 
-    fn add(&mut self, rule: &'static str, severity: Severity, at: (&str, usize), message: String, hint: &'static str) {
+    fn add(
+        &mut self,
+        rule: &'static str,
+        severity: Severity,
+        at: (&str, usize),
+        message: &str,
+        hint: &'static str,
+    ) {
         // One line, whatever names the configuration has.
         let message = message.chars().map(|c| if c.is_control() { '?' } else { c }).take(300).collect();
         self.0.push(Finding { file: at.0.to_owned(), line: at.1, rule, severity, message, hint });
@@ -145,7 +166,12 @@ impl Report {
             // What blocks stays: dropping warnings must never let a configuration through.
             self.0.sort_by_key(|finding| finding.severity);
             self.0.truncate(MOST);
-            self.block("too-many-findings", (".", 0), format!("only the first {MOST} are told"), "mend these first");
+            self.block(
+                "too-many-findings",
+                (".", 0),
+                format!("only the first {MOST} are told"),
+                "mend these first",
+            );
             self.0.sort();
         }
         self.0

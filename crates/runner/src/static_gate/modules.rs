@@ -95,7 +95,9 @@ fn check_pin(at: (&str, usize), call: &Block, address: &str, report: &mut Report
         return;
     }
     let reference = address.split_once('?').and_then(|(_, query)| {
-        form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "ref").map(|(_, value)| value.into_owned())
+        form_urlencoded::parse(query.as_bytes())
+            .find(|(key, _)| key == "ref")
+            .map(|(_, value)| value.into_owned())
     });
     match reference.as_deref() {
         Some(commit) if matches!(commit.len(), 40 | 64) && commit.bytes().all(|b| b.is_ascii_hexdigit()) => {}
@@ -113,14 +115,14 @@ fn check_pin(at: (&str, usize), call: &Block, address: &str, report: &mut Report
 fn is_registry(address: &str) -> bool {
     let whole = address.split_once("//").map_or(address, |(package, _)| package);
     let parts: Vec<&str> = whole.split('/').collect();
-    let word = |part: &&str| {
+    let word = |part: &&str| -> bool {
         !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     match parts.as_slice() {
         [first, rest @ ..] if rest.len() == 3 => {
-            first.contains('.') && !matches!(*first, "github.com" | "bitbucket.org") && rest.iter().all(|p| word(p))
+            first.contains('.') && !matches!(*first, "github.com" | "bitbucket.org") && rest.iter().all(word)
         }
-        rest if rest.len() == 3 => rest.iter().all(|part| word(part)),
+        rest if rest.len() == 3 => rest.iter().all(word),
         _ => false,
     }
 }
@@ -138,9 +140,9 @@ fn allowed(address: &str, sources: &[String]) -> bool {
     let whole = address.split('?').next().unwrap_or_default();
     !whole.split('/').any(|part| part == "..")
         && !whole.contains(['%', '@'])
-        && sources.iter().map(|source| source.trim_end_matches('/')).filter(|source| !source.is_empty()).any(|source| {
-            whole.strip_prefix(source).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+        && sources.iter().map(|source| source.trim_end_matches('/')).filter(|source| !source.is_empty()).any(
+            |source| whole.strip_prefix(source).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        )
 }
 
 /// `address` without what may be a credential: the user and the query.

@@ -13,7 +13,8 @@ const BUILT_IN: &str = "terraform.io/builtin/terraform";
 /// Checks the providers that `module` requires, configures or uses.
 pub(super) fn check(module: &Module<'_>, policy: &GatePolicy, report: &mut Report) {
     let required = required(module, report);
-    let allowed: Vec<String> = policy.allowed_providers.iter().filter_map(|source| normalise(source)).collect();
+    let allowed: Vec<String> =
+        policy.allowed_providers.iter().filter_map(|source| normalise(source)).collect();
     let judge = |report: &mut Report, file: &str, line: usize, local: &str, source: Option<String>| {
         let shown = source.as_deref().unwrap_or("a malformed source");
         if !source.as_ref().is_some_and(|source| source == BUILT_IN || allowed.contains(source)) {
@@ -48,7 +49,8 @@ struct Entry {
 fn required(module: &Module<'_>, report: &mut Report) -> BTreeMap<String, Entry> {
     let mut all: BTreeMap<String, Entry> = BTreeMap::new();
     for (file, tree) in &module.files {
-        let settings = tree.body.blocks("terraform").flat_map(|block| block.body.blocks("required_providers"));
+        let settings =
+            tree.body.blocks("terraform").flat_map(|block| block.body.blocks("required_providers"));
         for attribute in settings.flat_map(|block| &block.body.attributes) {
             let source = match attribute.value.field("source") {
                 Some(value) => value.constant().and_then(|source| normalise(&source)),
@@ -78,12 +80,22 @@ fn used(body: &Body) -> Vec<(String, usize)> {
             "provider" => all.push((block.label(0).to_owned(), block.line)),
             "resource" | "data" | "ephemeral" | "action" | "list" => {
                 all.push((type_prefix(block.label(0)), block.line));
+                let chosen = block.body.attribute("provider");
+                all.extend(chosen.and_then(|chosen| Some((provider_name(&chosen.value)?, chosen.line))));
             }
             "check" => all.extend(used(&block.body)),
             _ => {}
         }
     }
     all
+}
+
+/// The local name in `provider = name.alias`, which the JSON syntax writes as text.
+fn provider_name(value: &Value) -> Option<String> {
+    match value {
+        Value::Reference(name) => Some(name.clone()),
+        other => other.constant().map(|text| text.split('.').next().unwrap_or_default().to_owned()),
+    }
 }
 
 fn type_prefix(resource_type: &str) -> String {
@@ -99,7 +111,8 @@ fn implied(local: &str) -> Option<String> {
 fn normalise(source: &str) -> Option<String> {
     let source = source.trim().to_ascii_lowercase();
     let word = |part: &str| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
+        !part.is_empty()
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
     };
     let parts: Vec<&str> = source.split('/').collect();
     if !parts.iter().all(|part| word(part)) {
@@ -107,8 +120,9 @@ fn normalise(source: &str) -> Option<String> {
     }
     match parts.as_slice() {
         [name] => Some(format!("hashicorp/{name}")),
-        [namespace, name] => Some(format!("{namespace}/{name}")),
-        ["registry.terraform.io" | "registry.opentofu.org", namespace, name] => Some(format!("{namespace}/{name}")),
+        [namespace, name] | ["registry.terraform.io" | "registry.opentofu.org", namespace, name] => {
+            Some(format!("{namespace}/{name}"))
+        }
         [_, _, _] => Some(source),
         _ => None,
     }
@@ -146,15 +160,22 @@ fn configured(file: &str, block: &Block, policy: &GatePolicy, report: &mut Repor
 }
 
 /// Attributes with which the AWS provider finds credentials elsewhere, or runs what a shared file names.
-const IDENTITY: &[&str] =
-    &["profile", "shared_config_files", "shared_credentials_file", "shared_credentials_files", "web_identity_token_file"];
+const IDENTITY: &[&str] = &[
+    "profile",
+    "shared_config_files",
+    "shared_credentials_file",
+    "shared_credentials_files",
+    "web_identity_token_file",
+];
 
 fn runs_commands(body: &Body) -> bool {
     fn in_value(value: &Value) -> bool {
         match value {
-            Value::Object(fields) => fields.iter().any(|field| field.name == "exec" || in_value(&field.value)),
+            Value::Object(fields) => {
+                fields.iter().any(|field| field.name == "exec" || in_value(&field.value))
+            }
             Value::List(values) => values.iter().any(in_value),
-            Value::Text(_) | Value::Unknown => false,
+            Value::Text(_) | Value::Reference(_) | Value::Unknown => false,
         }
     }
     !body.all_blocks("exec").is_empty()
@@ -173,7 +194,7 @@ pub(super) fn leaves(body: &Body) -> Vec<(String, &Attribute)> {
         match value {
             Value::Object(fields) => fields.iter().for_each(|field| add(field, prefix, all)),
             Value::List(values) => values.iter().for_each(|value| in_value(value, prefix, all)),
-            Value::Text(_) | Value::Unknown => {}
+            Value::Text(_) | Value::Reference(_) | Value::Unknown => {}
         }
     }
     fn walk<'a>(body: &'a Body, prefix: &str, all: &mut Vec<(String, &'a Attribute)>) {
@@ -192,7 +213,24 @@ pub(super) fn is_secret(name: &str) -> bool {
 }
 
 const SECRET_ENDINGS: &[&str] = &[
-    "access_key", "access_key_id", "secret_key", "secret_access_key", "secret", "secret_id", "token", "password",
-    "passwd", "passphrase", "private_key", "client_key", "client_certificate", "api_key", "apikey", "encryption_key",
-    "customer_key", "credentials", "conn_str", "connection_string",
+    "access_key",
+    "access_key_id",
+    "secret_key",
+    "secret_access_key",
+    "secret",
+    "secret_id",
+    "token",
+    "password",
+    "passwd",
+    "passphrase",
+    "private_key",
+    "client_key",
+    "client_certificate",
+    "api_key",
+    "apikey",
+    "encryption_key",
+    "customer_key",
+    "credentials",
+    "conn_str",
+    "connection_string",
 ];

@@ -100,7 +100,10 @@ fn is_near(host: &str) -> bool {
     let host = host.trim_matches(['[', ']']).trim_end_matches('.');
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V4(address)) => {
-            address.is_loopback() || address.is_link_local() || address.is_private() || address.is_unspecified()
+            address.is_loopback()
+                || address.is_link_local()
+                || address.is_private()
+                || address.is_unspecified()
         }
         Ok(IpAddr::V6(address)) => {
             address.is_loopback()
@@ -149,7 +152,12 @@ const READERS: &[(&str, usize)] = &[
 fn function(module: &Module<'_>, file: &str, call: &Call, report: &mut Report) {
     let at = (file, call.line);
     if call.name == "pathexpand" {
-        return report.block("path-expand", at, "`pathexpand` asks for a home directory", "use `path.module`");
+        return report.block(
+            "path-expand",
+            at,
+            "`pathexpand` asks for a home directory",
+            "use `path.module`",
+        );
     }
     if call.name == "templatestring" {
         return report.warn(

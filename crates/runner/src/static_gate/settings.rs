@@ -60,16 +60,35 @@ fn backend(file: &str, block: &Block, policy: &GatePolicy, report: &mut Report) 
 
 /// Settings with which a backend uses another identity, or shows its requests to somebody else.
 const ELSEWHERE: &[&str] = &[
-    "address", "assume_role", "assume_role_with_web_identity", "custom_ca_bundle", "dynamodb_endpoint", "endpoint",
-    "endpoints", "http_proxy", "https_proxy", "iam_endpoint", "impersonate_service_account", "insecure",
-    "lock_address", "metadata_host", "profile", "role_arn", "shared_config_files", "shared_credentials_file",
-    "shared_credentials_files", "storage_custom_endpoint", "sts_endpoint", "unlock_address",
+    "address",
+    "assume_role",
+    "assume_role_with_web_identity",
+    "custom_ca_bundle",
+    "dynamodb_endpoint",
+    "endpoint",
+    "endpoints",
+    "http_proxy",
+    "https_proxy",
+    "iam_endpoint",
+    "impersonate_service_account",
+    "insecure",
+    "lock_address",
+    "metadata_host",
+    "profile",
+    "role_arn",
+    "shared_config_files",
+    "shared_credentials_file",
+    "shared_credentials_files",
+    "storage_custom_endpoint",
+    "sts_endpoint",
+    "unlock_address",
 ];
 
 /// OpenTofu's state encryption.
 fn encryption(file: &str, block: &Block, policy: &GatePolicy, report: &mut Report) {
     for inner in &block.body.blocks {
-        if matches!(inner.kind.as_str(), "key_provider" | "method") && inner.label(0) == "external"
+        if matches!(inner.kind.as_str(), "key_provider" | "method")
+            && inner.label(0) == "external"
             && !policy.allow_external_data
         {
             report.block(

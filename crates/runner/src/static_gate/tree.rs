@@ -45,6 +45,8 @@ pub(super) enum Value {
     Object(Vec<Attribute>),
     /// A list.
     List(Vec<Value>),
+    /// Something that the configuration calls by this name, or a part of it.
+    Reference(String),
     /// Something else.
     Unknown,
 }
@@ -101,7 +103,7 @@ impl Value {
     pub(super) fn constant(&self) -> Option<String> {
         match self {
             Self::Text(text) => text.constant(),
-            Self::Object(_) | Self::List(_) | Self::Unknown => None,
+            Self::Object(_) | Self::List(_) | Self::Reference(_) | Self::Unknown => None,
         }
     }
 
@@ -117,7 +119,7 @@ impl Value {
             Self::Text(text) => text.constant().is_some_and(|text| !text.is_empty()),
             Self::Object(fields) => fields.iter().any(|field| field.value.is_written_out()),
             Self::List(values) => values.iter().any(Self::is_written_out),
-            Self::Unknown => false,
+            Self::Reference(_) | Self::Unknown => false,
         }
     }
 }

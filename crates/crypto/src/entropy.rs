@@ -15,6 +15,7 @@
 use std::{
     fs::File,
     io::{self, Read as _},
+    panic::{self, AssertUnwindSafe},
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -190,7 +191,8 @@ impl Feed {
         let failure = Arc::new(OnceLock::new());
         let report = Arc::clone(&failure);
         let thread = thread::Builder::new().name(format!("entropy {name}")).spawn(move || {
-            if let Some(reason) = read_ahead(source, &sender) {
+            let reason = panic::catch_unwind(AssertUnwindSafe(|| read_ahead(source, &sender)));
+            if let Some(reason) = reason.unwrap_or_else(|_| Some("reading it panicked".to_owned())) {
                 report.get_or_init(|| reason);
             }
         });

@@ -39,6 +39,21 @@ impl Sha256 {
     }
 }
 
+/// SHA-256 of a file tree: of every file in the order of their paths, the length of the path (8 bytes, big-endian),
+/// the path and the SHA-256 of the content. The same files give the same digest, however they were packed.
+pub fn file_tree<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> [u8; 32] {
+    let mut files: Vec<_> = files.into_iter().map(|(path, content)| (path, sha256(content))).collect();
+    files.sort_unstable();
+    let mut hasher = Sha256::new();
+    hasher.update(b"writ/file-tree/v1\0");
+    for (path, content) in files {
+        hasher.update(&(path.len() as u64).to_be_bytes());
+        hasher.update(path.as_bytes());
+        hasher.update(&content);
+    }
+    hasher.finish()
+}
+
 impl fmt::Debug for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sha256(..)") // what was hashed so far may be secret

@@ -10,7 +10,7 @@
 //! ```compile_fail,E0599
 //! let _ = writ_crypto::SecretBytes::new(vec![1]).clone(); // nor `Clone`
 //! ```
-//! ```compile_fail,E0277
+//! ```compile_fail,E0369
 //! let _ = writ_crypto::SecretString::new("hunter2".into()) == writ_crypto::SecretString::new("hunter2".into()); // nor `==`
 //! ```
 //! ```compile_fail,E0277

@@ -150,8 +150,9 @@ fn a_source_that_begins_to_hang_starves_and_joins_again() {
 }
 
 #[test]
-fn a_source_that_hangs_from_the_start_does_not_stop_the_house() {
-    let (_sender, source) = metered();
+fn a_source_that_hangs_after_its_start_up_test_has_given_nothing_and_does_not_stop_the_house() {
+    let (sender, source) = metered();
+    sender.send(even).unwrap();
     let entropy = Entropy::new(vec![source]);
     assert_ne!(draw(&entropy), draw(&entropy));
     assert_eq!(only(&entropy), SourceStatus { name: "qrng".to_owned(), state: State::Starved, bytes: 0 });
@@ -177,6 +178,13 @@ fn an_unplugged_source_says_why() {
     sender.send(even).unwrap();
     drop(sender);
     assert_eq!(failure(&Entropy::new(vec![source])), "it cannot be read: unplugged");
+}
+
+#[test]
+fn a_source_whose_reader_panics_is_dropped_and_says_so() {
+    let entropy = Entropy::new(vec![external(|_| panic!("a bug in the reader"))]);
+    assert_eq!(only(&entropy).state, State::Failed("reading it panicked".to_owned()));
+    assert_ne!(draw(&entropy), draw(&entropy));
 }
 
 #[test]

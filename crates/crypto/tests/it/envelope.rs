@@ -127,6 +127,11 @@ fn a_secret_key_has_exactly_32_bytes() {
     assert_eq!(code(SecretKey::from_slice(&[0; 33])), "internal");
 }
 
+/// Lists so short and dull that two of them often have the same bytes in a row.
+fn short_fields() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    prop::collection::vec(prop::collection::vec(0..2_u8, 0..3), 0..4)
+}
+
 proptest! {
     #[test]
     fn open_undoes_seal(aad: Vec<u8>, plaintext: Vec<u8>) {
@@ -160,7 +165,7 @@ proptest! {
     }
 
     #[test]
-    fn no_two_lists_of_fields_are_the_same_bytes(a: Vec<Vec<u8>>, b: Vec<Vec<u8>>) {
+    fn no_two_lists_of_fields_are_the_same_bytes(a in short_fields(), b in short_fields()) {
         let bytes = |fields: &[Vec<u8>]| fields.iter().fold(Aad::new(), |aad, field| aad.field(field)).finish();
         prop_assert_eq!(a == b, bytes(&a) == bytes(&b));
     }

@@ -25,6 +25,16 @@ use std::sync::{
 use writ_crypto::hash::{hkdf_sha256, sha256};
 use writ_kernel::{Chance, Clock, Result, Timestamp, World};
 
+/// Whatever holds a key can be shared among threads.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<writ_crypto::Entropy>();
+    shared::<writ_crypto::KeyRing>();
+    shared::<writ_crypto::HybridPrivate>();
+    shared::<writ_crypto::SigningKey>();
+    shared::<writ_crypto::VerifyingKey>();
+};
+
 /// A clock that stands still.
 struct Still;
 

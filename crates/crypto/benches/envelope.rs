@@ -1,7 +1,7 @@
 //! Sealing and opening an envelope, beside bare AES-256-GCM of AWS-LC over the same bytes.
 //!
 //! `cargo bench -p writ-crypto` prints the median of 21 rounds for each size, and the ratio. Both sides draw a
-//! random nonce and copy the plaintext once, as storing a value must.
+//! random nonce and copy the plaintext once, as storing a value must; only ours overwrites what it opened.
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a benchmark talks to a person")]
 
 use std::{

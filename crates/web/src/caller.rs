@@ -29,22 +29,24 @@ pub struct From {
 }
 
 /// The bearer token of `Authorization`, or the API key of `X-Api-Key`. An extractor; `Unauthenticated` when there
-/// is neither, both, or something else. Has no `Debug`: it is a credential.
+/// is neither, several, or something else. Has no `Debug`: it is a credential.
 #[expect(missing_debug_implementations, reason = "a credential cannot be printed")]
 pub struct Bearer(pub String);
 
 impl<S: Sync> FromRequestParts<S> for Bearer {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let text = |name| parts.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
-        let bearer = text(AUTHORIZATION).map(|value| value.split_once(' '));
-        let token = match (bearer, text(API_KEY)) {
-            (Some(Some((scheme, token))), None) if scheme.eq_ignore_ascii_case("bearer") => {
-                Some(token.trim())
-            }
-            (None, Some(key)) => Some(key.trim()),
+        let shown = |name| parts.headers.get_all(name).iter().collect::<Vec<_>>();
+        let token = match (shown(AUTHORIZATION).as_slice(), shown(API_KEY).as_slice()) {
+            ([value], []) => value
+                .to_str()
+                .ok()
+                .and_then(|value| value.split_once(' '))
+                .and_then(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer").then_some(token)),
+            ([], [key]) => key.to_str().ok(),
             _ => None,
         };
+        let token = token.map(str::trim);
         token.filter(|token| !token.is_empty()).map(|token| Self(token.to_owned())).ok_or_else(|| {
             Error::unauthenticated("no_credential", "this needs a credential")
                 .hint("send `Authorization: Bearer <token>` or `X-Api-Key: <key>`, not both")

@@ -76,12 +76,12 @@ fn send(content_type: &str, body: impl Into<Body>) -> Request<Body> {
     Request::post("/things").header(header::CONTENT_TYPE, content_type).body(body.into()).unwrap()
 }
 
-async fn text(response: Response<Body>) -> String {
+pub(crate) async fn text(response: Response<Body>) -> String {
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
 /// The status and the document of a refusal.
-async fn problem(response: Response<Body>) -> (u16, Value) {
+pub(crate) async fn problem(response: Response<Body>) -> (u16, Value) {
     let status = response.status().as_u16();
     assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
     let document: Value = serde_json::from_str(&text(response).await).unwrap();

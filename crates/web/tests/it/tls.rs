@@ -25,7 +25,7 @@ use writ_web::{
     tls::{KeyExchange, Pem, Tls},
 };
 
-use crate::world::noon;
+use crate::{requests::manners, world::noon};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -59,7 +59,8 @@ async fn server_with(limits: Limits, tls: Tls) -> Server {
         observe: Box::new(move |event| seen.lock().unwrap().push(event)),
     };
     let told = async |Extension(secured): Extension<Secured>| secured.post_quantum.to_string();
-    tokio::spawn(serve(listener, Router::new().route("/", get(told)), terms, std::future::pending()));
+    let router = manners().teach(Router::new().route("/", get(told)));
+    tokio::spawn(serve(listener, router, terms, std::future::pending()));
     Server { address, events }
 }
 
@@ -97,11 +98,24 @@ fn group(stream: &TlsStream<TcpStream>) -> NamedGroup {
 }
 
 /// What the handler knows of the connection it is called on.
-async fn told(mut stream: TlsStream<TcpStream>) -> String {
+async fn told(stream: TlsStream<TcpStream>) -> String {
+    answer(stream).await.lines().last().unwrap().to_owned()
+}
+
+async fn answer(mut stream: TlsStream<TcpStream>) -> String {
     stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    answer.lines().last().unwrap().to_owned()
+    answer
+}
+
+#[tokio::test]
+async fn over_tls_browsers_are_told_to_stay_on_tls() {
+    let pem = pem();
+    let server = server(Tls::new(&pem, KeyExchange::Hybrid).unwrap()).await;
+    let hybrid = vec![provider::kx_group::X25519MLKEM768];
+    let answer = answer(connect(server.address, &pem, hybrid, "localhost").await.unwrap()).await;
+    assert!(answer.contains("\r\nstrict-transport-security: max-age=31536000\r\n"), "{answer}");
 }
 
 #[tokio::test]

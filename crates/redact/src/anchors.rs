@@ -28,7 +28,7 @@ pub(crate) struct Anchor {
 /// The compiled literals.
 #[derive(Debug)]
 pub(crate) struct Anchors {
-    anchors: Vec<Anchor>,
+    all: Vec<Anchor>,
     /// By pair of bytes: 0, or one more than the index of its group.
     table: Box<[u8; PAIRS]>,
     /// The anchors a pair may belong to, with the pair's offset in each.
@@ -42,10 +42,11 @@ const STRIDE: usize = 32;
 
 impl Anchors {
     /// Compiles anchors of at least three bytes each.
+    #[expect(clippy::large_stack_arrays, reason = "moved to the heap at once, and once in a process")]
     pub(crate) fn new(anchors: Vec<Anchor>) -> Self {
         let longest = anchors.iter().map(|anchor| anchor.literal.len()).max().unwrap_or(0);
-        let mut compiled = Self { anchors, table: Box::new([0; PAIRS]), groups: Vec::new(), longest };
-        for anchor in compiled.anchors.clone() {
+        let mut compiled = Self { all: anchors, table: Box::new([0; PAIRS]), groups: Vec::new(), longest };
+        for anchor in compiled.all.clone() {
             let core = core(anchor.literal.as_bytes());
             for offset in [core, core + 1] {
                 compiled.register(anchor, offset);
@@ -60,12 +61,19 @@ impl Anchors {
         let (blocks, rest) = between(text, from, text.len()).as_chunks::<STRIDE>();
         for (index, block) in blocks.iter().enumerate() {
             let (pairs, _) = block.as_chunks::<2>();
-            if pairs.iter().fold(0, |any, pair| any | self.group(*pair)) != 0 {
-                self.examine(text, from, from + index * STRIDE, pairs, hits);
+            let mut answers = pairs
+                .iter()
+                .rev()
+                .fold(0_u32, |answers, pair| (answers << 1) | u32::from(self.group(*pair) != 0));
+            while answers != 0 {
+                let pair = answers.trailing_zeros() as usize;
+                answers &= answers - 1;
+                self.examine(text, from, from + index * STRIDE + pair * 2, hits);
             }
         }
-        let (pairs, _) = rest.as_chunks::<2>();
-        self.examine(text, from, from + blocks.len() * STRIDE, pairs, hits);
+        for pair in 0..rest.len() / 2 {
+            self.examine(text, from, from + blocks.len() * STRIDE + pair * 2, hits);
+        }
         if let Some(found) = hits.get_mut(first..) {
             found.sort_unstable();
         }
@@ -77,8 +85,9 @@ impl Anchors {
         (earliest..text.len())
             .find(|start| {
                 let tail = between(text, *start, text.len());
-                self.anchors.iter().any(|anchor| {
-                    tail.len() < anchor.literal.len() && anchor.is(between(anchor.literal.as_bytes(), 0, tail.len()), tail)
+                self.all.iter().any(|anchor| {
+                    tail.len() < anchor.literal.len()
+                        && anchor.is(between(anchor.literal.as_bytes(), 0, tail.len()), tail)
                 })
             })
             .unwrap_or(text.len())
@@ -88,16 +97,15 @@ impl Anchors {
         self.table.get(usize::from(u16::from_le_bytes(pair))).copied().unwrap_or(0)
     }
 
-    fn examine(&self, text: &[u8], from: usize, start: usize, pairs: &[[u8; 2]], hits: &mut Vec<Hit>) {
-        for (index, pair) in pairs.iter().enumerate() {
-            let group = usize::from(self.group(*pair));
-            let Some(group) = group.checked_sub(1).and_then(|group| self.groups.get(group)) else { continue };
-            for (anchor, offset) in group {
-                let Some(start) = (start + index * 2).checked_sub(*offset) else { continue };
-                let end = start + anchor.literal.len();
-                if start >= from && anchor.is(anchor.literal.as_bytes(), between(text, start, end)) {
-                    hits.push(Hit { start, end, detector: anchor.detector });
-                }
+    /// Compares the literals that the pair at `at` may belong to.
+    fn examine(&self, text: &[u8], from: usize, at: usize, hits: &mut Vec<Hit>) {
+        let pair = between(text, at, at + 2).first_chunk().copied().unwrap_or_default();
+        let group = usize::from(self.group(pair)).checked_sub(1).and_then(|group| self.groups.get(group));
+        for (anchor, offset) in group.into_iter().flatten() {
+            let Some(start) = at.checked_sub(*offset) else { continue };
+            let end = start + anchor.literal.len();
+            if start >= from && anchor.is(anchor.literal.as_bytes(), between(text, start, end)) {
+                hits.push(Hit { start, end, detector: anchor.detector });
             }
         }
     }
@@ -106,7 +114,8 @@ impl Anchors {
         let pair = between(anchor.literal.as_bytes(), offset, offset + 2);
         let cases = |byte: u8| if anchor.folded { [byte, byte.to_ascii_uppercase()] } else { [byte, byte] };
         let [first, second] = [0, 1].map(|at| cases(pair.get(at).copied().unwrap_or_default()));
-        let mut spellings: Vec<[u8; 2]> = first.iter().flat_map(|a| second.iter().map(|b| [*a, *b])).collect();
+        let mut spellings: Vec<[u8; 2]> =
+            first.iter().flat_map(|a| second.iter().map(|b| [*a, *b])).collect();
         spellings.sort_unstable();
         spellings.dedup();
         for spelling in spellings {
@@ -143,19 +152,27 @@ impl Anchor {
 /// The offset of the rarest three adjacent bytes of a literal.
 fn core(literal: &[u8]) -> usize {
     let cost = |offset: &usize| -> usize {
-        literal.iter().skip(*offset).take(3).zip(literal.iter().skip(offset + 1).take(2)).map(|(a, b)| frequency(*a, *b)).sum()
+        literal
+            .iter()
+            .skip(*offset)
+            .take(3)
+            .zip(literal.iter().skip(offset + 1).take(2))
+            .map(|(a, b)| frequency(*a, *b))
+            .sum()
     };
     (0..literal.len().saturating_sub(2)).min_by_key(cost).unwrap_or(0)
 }
 
 /// A rough order of how often a pair of bytes occurs in English, configuration and plans.
 fn frequency(first: u8, second: u8) -> usize {
-    const COMMON: &[u8] = b"e_ re er in on at te en es or ti an ed st ar al nt to ou it is ng co se de ra me ea io le \
-        ne us ur ce ro ss ve li la ri ic ta om ec no ig so am ad di pe ac as ha na el ma ge il si tr sp ut he th un";
+    const COMMON: &[u8] = b"na re er in on at te en es or ti an ed st ar al nt to ou it is ng co se de ra me ea io le \
+        ne us ur ce ro ss ve li la ri ic ta om ec no ig so am ad di pe ac as ha el ma ge il si tr sp ut he th un";
     let pair = [first.to_ascii_lowercase(), second.to_ascii_lowercase()];
     match COMMON.split(|byte| *byte == b' ').position(|common| common == pair) {
         Some(rank) => 200 - rank,
-        None if pair.iter().all(u8::is_ascii_alphabetic) => 10,
-        None => 5,
+        None if pair.contains(&b'_') || pair.contains(&b' ') || pair.contains(&b'"') => 100,
+        None if pair.iter().all(u8::is_ascii_hexdigit) => 50,
+        None if pair.iter().any(u8::is_ascii_digit) => 20,
+        None => 10,
     }
 }

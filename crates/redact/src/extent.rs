@@ -30,8 +30,12 @@ impl Class {
             Self::Hex => byte.is_ascii_hexdigit(),
             Self::Word => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'),
             Self::Dotted => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'),
-            Self::Base64 => byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-' | b'%'),
-            Self::Signature => byte > b' ' && byte != 0x7f && !matches!(byte, b'"' | b'\'' | b'`' | b';' | b'<'),
+            Self::Base64 => {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-' | b'%')
+            }
+            Self::Signature => {
+                byte > b' ' && byte != 0x7f && !matches!(byte, b'"' | b'\'' | b'`' | b';' | b'<')
+            }
         }
     }
 }
@@ -126,7 +130,9 @@ fn exactly(left: &mut usize, view: View<'_>, from: usize) -> Reach {
 
 fn until(view: View<'_>, from: usize, stop: impl Fn(u8) -> bool) -> Reach {
     let rest = between(view.text, from, view.text.len());
-    rest.iter().position(|byte| stop(*byte)).map_or(Reach::Open(view.text.len()), |at| Reach::Closed(from + at))
+    rest.iter()
+        .position(|byte| stop(*byte))
+        .map_or(Reach::Open(view.text.len()), |at| Reach::Closed(from + at))
 }
 
 /// With a quote behind `depth` backslashes, each level of quoting doubles the backslashes and adds one, so a
@@ -180,7 +186,8 @@ fn heredoc(marker: &[u8], view: View<'_>, from: usize) -> Reach {
             Reach::Open(end) => return Reach::Open(end),
         };
         let tail = between(view.text, end.saturating_sub(LOOK_BEHIND), end);
-        let line = tail.iter().rposition(|byte| *byte == b'\n').map(|start| between(tail, start + 1, tail.len()));
+        let line =
+            tail.iter().rposition(|byte| *byte == b'\n').map(|start| between(tail, start + 1, tail.len()));
         if line.is_some_and(|line| line.trim_ascii() == marker) {
             return Reach::Closed(end);
         }
@@ -222,7 +229,8 @@ fn pem(run: &mut usize, dense: &mut bool, quiet: &mut u8, view: View<'_>, from: 
             }
         }
         let line = between(view.text, (at + 1).saturating_sub(LOOK_BEHIND), at + 1);
-        if byte == b'-' && line.ends_with(b" KEY-----") && line.windows(END.len()).any(|window| window == END) {
+        if byte == b'-' && line.ends_with(b" KEY-----") && line.windows(END.len()).any(|window| window == END)
+        {
             return Reach::Closed(at + 1);
         }
     }

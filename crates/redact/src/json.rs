@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::{Redactor, Values, detect::{ASSIGNMENT, is_secret_field}};
+use crate::{
+    Redactor, Values,
+    detect::{ASSIGNMENT, is_secret_field},
+};
 
 /// What stands for a value that a mask covers.
 pub const MASKED: &str = "[REDACTED:sensitive]";
@@ -72,11 +75,7 @@ pub fn redact(value: &mut Value, redactor: &mut Redactor) {
 
 fn redact_member(name: &str, text: &str, redactor: &mut Redactor) -> String {
     let redacted = redactor.text(text);
-    if redacted == text && is_secret_field(name, text) {
-        redactor.label(ASSIGNMENT)
-    } else {
-        redacted
-    }
+    if redacted == text && is_secret_field(name, text) { redactor.label(ASSIGNMENT) } else { redacted }
 }
 
 /// A value too small or common to be looked for stays masked by its path.

@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::{Redactor, Values, json::{MASKED, collect_sensitive, mask_json, redact}};
+use crate::{
+    Redactor, Values,
+    json::{MASKED, collect_sensitive, mask_json, redact},
+};
 
 /// At most so many resource changes are described; all are counted.
 const RESOURCES: usize = 2000;
@@ -29,13 +32,18 @@ pub fn sensitive_values(plan: &Value) -> Values {
         }
     }
     // A plan has planned values and a prior state; a state is `values` itself.
-    for state in ["/planned_values", "/prior_state/values", "/values"].iter().filter_map(|place| plan.pointer(place)) {
-        for output in members(state.get("outputs")).filter(|(_, output)| output.get("sensitive") == Some(&Value::Bool(true))) {
+    for state in
+        ["/planned_values", "/prior_state/values", "/values"].iter().filter_map(|place| plan.pointer(place))
+    {
+        for output in members(state.get("outputs"))
+            .filter(|(_, output)| output.get("sensitive") == Some(&Value::Bool(true)))
+        {
             collect_sensitive(output.1.get("value").unwrap_or(&Value::Null), &Value::Bool(true), &mut values);
         }
         collect_module(state.get("root_module"), &mut values);
     }
-    for (_, variable) in members(plan.get("variables")).filter(|(name, _)| is_sensitive_variable(plan, name)) {
+    for (_, variable) in members(plan.get("variables")).filter(|(name, _)| is_sensitive_variable(plan, name))
+    {
         collect_sensitive(variable.get("value").unwrap_or(&Value::Null), &Value::Bool(true), &mut values);
     }
     for (_, variable) in members(plan.pointer("/configuration/root_module/variables")) {
@@ -72,7 +80,8 @@ pub fn project(plan: &Value, redactor: &mut Redactor) -> Value {
             truncated |= !is_noop(change);
         }
     }
-    let drift: Vec<Value> = list(plan.get("resource_drift")).map(|change| brief(change, redactor)).take(RESOURCES).collect();
+    let drift: Vec<Value> =
+        list(plan.get("resource_drift")).map(|change| brief(change, redactor)).take(RESOURCES).collect();
     for (_, provider) in members(plan.pointer("/configuration/provider_config")) {
         seen.add_provider(provider);
     }
@@ -212,8 +221,11 @@ fn shown(change: &Value, side: &str, redactor: &mut Redactor) -> Value {
 fn changed(change: &Value) -> Vec<String> {
     let side = |name| change.get(name).and_then(Value::as_object);
     let (before, after, unknown) = (side("before"), side("after"), side("after_unknown"));
-    let names: BTreeSet<&String> = [before, after, unknown].into_iter().flatten().flat_map(Map::keys).collect();
-    let get = |side: Option<&Map<String, Value>>, name: &String| side.and_then(|side| side.get(name)).cloned().unwrap_or(Value::Null);
+    let names: BTreeSet<&String> =
+        [before, after, unknown].into_iter().flatten().flat_map(Map::keys).collect();
+    let get = |side: Option<&Map<String, Value>>, name: &String| {
+        side.and_then(|side| side.get(name)).cloned().unwrap_or(Value::Null)
+    };
     let differs = |name: &&String| get(before, name) != get(after, name) || has_true(&get(unknown, name));
     names.into_iter().filter(differs).cloned().collect()
 }
@@ -259,7 +271,8 @@ fn cut(value: &mut Value) {
 fn outputs(plan: &Value, redactor: &mut Redactor, room: &mut usize) -> Value {
     let mut outputs = Map::new();
     for (name, change) in members(plan.get("output_changes")) {
-        let sensitive = ["before_sensitive", "after_sensitive"].iter().any(|mask| change.get(mask).is_some_and(has_true));
+        let sensitive =
+            ["before_sensitive", "after_sensitive"].iter().any(|mask| change.get(mask).is_some_and(has_true));
         let mut described = json!({
             "actions": change.get("actions"),
             "sensitive": sensitive,
@@ -290,14 +303,17 @@ fn collect_module(module: Option<&Value>, values: &mut Values) {
 }
 
 fn is_sensitive_variable(plan: &Value, name: &str) -> bool {
-    let declared = plan.pointer("/configuration/root_module/variables").and_then(|variables| variables.get(name));
+    let declared =
+        plan.pointer("/configuration/root_module/variables").and_then(|variables| variables.get(name));
     declared.and_then(|declared| declared.get("sensitive")) == Some(&Value::Bool(true))
 }
 
 /// The changes of resources, drift and outputs.
 fn changes(plan: &Value) -> impl Iterator<Item = &Value> {
     let resources = ["resource_changes", "resource_drift"].into_iter().flat_map(|name| list(plan.get(name)));
-    resources.filter_map(|change| change.get("change")).chain(members(plan.get("output_changes")).map(|(_, change)| change))
+    resources
+        .filter_map(|change| change.get("change"))
+        .chain(members(plan.get("output_changes")).map(|(_, change)| change))
 }
 
 fn is_noop(change: &Value) -> bool {

@@ -75,7 +75,7 @@ impl Summary {
 /// all of them, that of the first.
 #[derive(Debug, Default)]
 pub(crate) struct Spans {
-    spans: Vec<Span>,
+    all: Vec<Span>,
     /// The text before this is written.
     written: usize,
     /// Where the last labelled stretch ends as far as it is written, and its kind.
@@ -84,12 +84,12 @@ pub(crate) struct Spans {
 
 impl Spans {
     pub(crate) fn push(&mut self, span: Span) {
-        self.spans.push(span);
+        self.all.push(span);
     }
 
     /// Says where the open span of a lane ends.
     pub(crate) fn close(&mut self, lane: usize, end: usize) {
-        for span in self.spans.iter_mut().filter(|span| span.lane == Some(lane) && span.end == OPEN) {
+        for span in self.all.iter_mut().filter(|span| span.lane == Some(lane) && span.end == OPEN) {
             span.end = end.max(span.start);
         }
     }
@@ -97,7 +97,7 @@ impl Spans {
     /// All of them, in order.
     pub(crate) fn into_vec(mut self) -> Vec<Span> {
         self.sort();
-        self.spans
+        self.all
     }
 
     pub(crate) fn written(&self) -> usize {
@@ -109,9 +109,12 @@ impl Spans {
         let settled = settled.max(self.written);
         self.sort();
         let mut at = self.written;
-        for span in self.spans.iter().filter(|span| span.start < settled && span.start < span.end) {
+        for span in self.all.iter().filter(|span| span.start < settled && span.start < span.end) {
             let fresh = span.start >= self.written;
-            let joins = self.covered.as_ref().is_some_and(|(end, kind)| span.start < *end || (span.start == *end && *kind == span.kind));
+            let joins = self
+                .covered
+                .as_ref()
+                .is_some_and(|(end, kind)| span.start < *end || (span.start == *end && *kind == span.kind));
             if fresh && !joins {
                 out.extend_from_slice(between(text, at, span.start));
                 write_label(span.kind.name(), out);
@@ -126,19 +129,19 @@ impl Spans {
         }
         out.extend_from_slice(between(text, at, settled));
         self.written = settled;
-        self.spans.retain(|span| span.end > settled);
+        self.all.retain(|span| span.end > settled);
     }
 
     /// By start; of those that start together the one that says most comes first.
     fn sort(&mut self) {
-        self.spans.sort_by(|a, b| (a.start, a.kind.rank(), &a.kind).cmp(&(b.start, b.kind.rank(), &b.kind)));
+        self.all.sort_by(|a, b| (a.start, a.kind.rank(), &a.kind).cmp(&(b.start, b.kind.rank(), &b.kind)));
     }
 
     /// Forgets the first `count` bytes of the text.
     pub(crate) fn shift(&mut self, count: usize) {
         self.written -= count.min(self.written);
         self.covered = self.covered.take().and_then(|(end, kind)| Some((end.checked_sub(count)?, kind)));
-        for span in &mut self.spans {
+        for span in &mut self.all {
             span.start = span.start.saturating_sub(count);
             if span.end != OPEN {
                 span.end = span.end.saturating_sub(count);

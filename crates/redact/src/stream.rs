@@ -125,7 +125,10 @@ impl Drop for Redactor {
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redactor").field("exact", &self.exact).field("summary", &self.summary).finish_non_exhaustive()
+        f.debug_struct("Redactor")
+            .field("exact", &self.exact)
+            .field("summary", &self.summary)
+            .finish_non_exhaustive()
     }
 }
 
@@ -152,7 +155,14 @@ struct Lane {
 
 impl Pass {
     /// Looks at what is new and writes what is settled; says up to where that is.
-    fn advance(&mut self, rules: &Rules, exact: &Exact, view: View<'_>, summary: &mut Summary, out: &mut Vec<u8>) -> usize {
+    fn advance(
+        &mut self,
+        rules: &Rules,
+        exact: &Exact,
+        view: View<'_>,
+        summary: &mut Summary,
+        out: &mut Vec<u8>,
+    ) -> usize {
         for lane in 0..Detector::LANES {
             self.follow(lane, view);
         }
@@ -177,10 +187,16 @@ impl Pass {
     /// Returns `false` if more text is needed.
     fn decide(&mut self, hit: Hit, view: View<'_>) -> bool {
         let lane = hit.detector.lane();
-        if hit.detector == Detector::Change && self.last(Detector::Assignment) != Some(hit.start.wrapping_sub(1)) {
+        if hit.detector == Detector::Change
+            && self.last(Detector::Assignment) != Some(hit.start.wrapping_sub(1))
+        {
             return true;
         }
-        if self.lanes.get(lane).is_none_or(|lane| lane.open.is_some() || lane.last.is_some_and(|end| hit.start < end)) {
+        if self
+            .lanes
+            .get(lane)
+            .is_none_or(|lane| lane.open.is_some() || lane.last.is_some_and(|end| hit.start < end))
+        {
             return true;
         }
         match hit.detector.inspect(view, hit.start, hit.end) {
@@ -227,7 +243,12 @@ impl Pass {
         exact.find(view.text, self.known, &mut found);
         let end = if view.finished { view.text.len() } else { exact.partial(view.text, self.known) };
         for found in found.into_iter().filter(|found| found.start < end) {
-            self.spans.push(Span { start: found.start, end: found.end, kind: Kind::Known(found.kind), lane: None });
+            self.spans.push(Span {
+                start: found.start,
+                end: found.end,
+                kind: Kind::Known(found.kind),
+                lane: None,
+            });
         }
         self.known = end;
     }

@@ -73,7 +73,10 @@ pub fn redact_ui_line(line: &[u8], redactor: &mut Redactor) -> UiLine {
             json::redact(&mut event, redactor);
             UiLine { text: event.to_string(), event: parse(&event) }
         }
-        _ => UiLine { text: redactor.text(String::from_utf8_lossy(line).trim_end_matches(['\r', '\n'])), event: None },
+        _ => UiLine {
+            text: redactor.text(String::from_utf8_lossy(line).trim_end_matches(['\r', '\n'])),
+            event: None,
+        },
     }
 }
 
@@ -83,7 +86,12 @@ fn withhold(event: &mut Value) {
         snippet.insert("code".to_owned(), Value::from("[REDACTED:source]"));
         snippet.remove("values");
     }
-    for output in event.get_mut("outputs").and_then(Value::as_object_mut).into_iter().flat_map(|outputs| outputs.values_mut()) {
+    for output in event
+        .get_mut("outputs")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flat_map(|outputs| outputs.values_mut())
+    {
         let sensitive = output.get("sensitive").is_none_or(|sensitive| *sensitive != Value::Bool(false));
         if let Some(value) = output.get_mut("value").filter(|_| sensitive) {
             *value = Value::from(json::MASKED);
@@ -99,7 +107,9 @@ fn parse(event: &Value) -> Option<UiEvent> {
         message: event.get("@message").and_then(text).unwrap_or_default(),
         address: about.and_then(|about| about.pointer("/resource/addr")).and_then(text),
         action: about.and_then(|about| about.get("action")).and_then(text),
-        elapsed: about.and_then(|about| about.get("elapsed_seconds")?.as_f64()).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        elapsed: about
+            .and_then(|about| about.get("elapsed_seconds")?.as_f64())
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         diagnostic: event.get("diagnostic").map(diagnostic),
         changes: event.get("changes").map(changes),
     })
@@ -108,7 +118,8 @@ fn parse(event: &Value) -> Option<UiEvent> {
 fn diagnostic(diagnostic: &Value) -> Diagnostic {
     let member = |name| diagnostic.get(name).and_then(text);
     let range = diagnostic.get("range");
-    let place = range.and_then(|range| Some((text(range.get("filename")?)?, range.pointer("/start/line")?.as_u64()?)));
+    let place = range
+        .and_then(|range| Some((text(range.get("filename")?)?, range.pointer("/start/line")?.as_u64()?)));
     Diagnostic {
         severity: member("severity").unwrap_or_default(),
         summary: member("summary").unwrap_or_default(),

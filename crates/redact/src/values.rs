@@ -38,10 +38,10 @@ impl Values {
             return false;
         }
         let kind = label(kind);
-        if value.trim_ascii_start().starts_with(b"{") {
-            if let Ok(document) = serde_json::from_slice(value) {
-                self.add_members(&kind, &document);
-            }
+        if value.trim_ascii_start().starts_with(b"{")
+            && let Ok(document) = serde_json::from_slice(value)
+        {
+            self.add_members(&kind, &document);
         }
         self.values.entry(Hidden::from(value)).or_insert(kind);
         true
@@ -78,8 +78,12 @@ impl Values {
             serde_json::Value::Object(members) => {
                 for (name, member) in members {
                     match member {
-                        serde_json::Value::String(text) if is_secret_field(name, text) && !is_trivial(text.as_bytes()) => {
-                            self.values.entry(Hidden::from(text.as_bytes())).or_insert_with(|| Arc::clone(kind));
+                        serde_json::Value::String(text)
+                            if is_secret_field(name, text) && !is_trivial(text.as_bytes()) =>
+                        {
+                            self.values
+                                .entry(Hidden::from(text.as_bytes()))
+                                .or_insert_with(|| Arc::clone(kind));
                         }
                         member => self.add_members(kind, member),
                     }
@@ -98,19 +102,58 @@ impl fmt::Debug for Values {
 }
 
 fn label(kind: &str) -> Arc<str> {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | ':' | '/' | '-');
-    let label: String = kind.chars().take(KIND).map(|letter| if plain(letter) { letter } else { '-' }).collect();
+    let plain =
+        |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | ':' | '/' | '-');
+    let label: String =
+        kind.chars().take(KIND).map(|letter| if plain(letter) { letter } else { '-' }).collect();
     label.into()
 }
 
 /// Whether redacting a value everywhere would deface ordinary text.
 fn is_trivial(value: &[u8]) -> bool {
     const WORDS: &[&str] = &[
-        "default", "enabled", "disabled", "production", "staging", "development", "localhost", "password", "secret",
-        "private", "public", "standard", "username", "postgres", "administrator", "westeurope", "northeurope", "eastus",
-        "eastus2", "westus", "westus2", "westus3", "centralus", "uksouth", "ukwest", "francecentral", "germanywestcentral",
-        "swedencentral", "switzerlandnorth", "norwayeast", "southeastasia", "eastasia", "japaneast", "australiaeast",
-        "canadacentral", "brazilsouth", "centralindia", "koreacentral", "global", "string", "number", "object",
+        "default",
+        "enabled",
+        "disabled",
+        "production",
+        "staging",
+        "development",
+        "localhost",
+        "password",
+        "secret",
+        "private",
+        "public",
+        "standard",
+        "username",
+        "postgres",
+        "administrator",
+        "westeurope",
+        "northeurope",
+        "eastus",
+        "eastus2",
+        "westus",
+        "westus2",
+        "westus3",
+        "centralus",
+        "uksouth",
+        "ukwest",
+        "francecentral",
+        "germanywestcentral",
+        "swedencentral",
+        "switzerlandnorth",
+        "norwayeast",
+        "southeastasia",
+        "eastasia",
+        "japaneast",
+        "australiaeast",
+        "canadacentral",
+        "brazilsouth",
+        "centralindia",
+        "koreacentral",
+        "global",
+        "string",
+        "number",
+        "object",
     ];
     let value = value.trim_ascii();
     let first = value.first().copied().unwrap_or_default();
@@ -124,18 +167,44 @@ fn is_trivial(value: &[u8]) -> bool {
 /// `eu-west-1`, `us-gov-east-1`, `europe-west4`, `europe-west4-b`.
 fn is_region(value: &[u8]) -> bool {
     const PLACES: &[&[u8]] = &[
-        b"us", b"eu", b"ap", b"sa", b"ca", b"me", b"af", b"il", b"mx", b"cn", b"europe", b"asia", b"australia",
-        b"northamerica", b"southamerica", b"africa",
+        b"us",
+        b"eu",
+        b"ap",
+        b"sa",
+        b"ca",
+        b"me",
+        b"af",
+        b"il",
+        b"mx",
+        b"cn",
+        b"europe",
+        b"asia",
+        b"australia",
+        b"northamerica",
+        b"southamerica",
+        b"africa",
     ];
     const DIRECTIONS: &[&[u8]] = &[
-        b"north", b"south", b"east", b"west", b"central", b"northeast", b"northwest", b"southeast", b"southwest", b"gov",
-        b"iso", b"isob",
+        b"north",
+        b"south",
+        b"east",
+        b"west",
+        b"central",
+        b"northeast",
+        b"northwest",
+        b"southeast",
+        b"southwest",
+        b"gov",
+        b"iso",
+        b"isob",
     ];
     let mut parts = value.split(|byte| *byte == b'-');
     let placed = parts.next().is_some_and(|place| PLACES.contains(&place));
     let mut directed = false;
     let ordinary = parts.all(|part| {
-        let word = part.strip_suffix(part.last().filter(|byte| byte.is_ascii_digit()).map_or(&b""[..], std::slice::from_ref));
+        let word = part.strip_suffix(
+            part.last().filter(|byte| byte.is_ascii_digit()).map_or(&b""[..], std::slice::from_ref),
+        );
         let direction = word.is_some_and(|word| DIRECTIONS.contains(&word));
         directed |= direction;
         direction || part.len() <= 2

@@ -44,7 +44,7 @@ pub(crate) fn base64(value: &[u8], spellings: &mut Vec<Hidden>) {
             spellings.push(Hidden::from(known));
             if offset == 0 {
                 let wrapped = WRAPS.iter().flat_map(|width| known.chunks(*width));
-                spellings.extend(wrapped.filter(|line| line.len() >= LINE).map(|line| Hidden::from(line)));
+                spellings.extend(wrapped.filter(|line| line.len() >= LINE).map(Hidden::from));
             }
         }
     }
@@ -75,7 +75,10 @@ fn encode(form: &[u8], spellings: &mut Vec<Hidden>) {
     }
     let all = |byte: &u8| [format!("%{byte:02X}"), format!("%{byte:02x}")];
     for case in 0..2 {
-        let text: Vec<u8> = form.iter().flat_map(|byte| all(byte).into_iter().nth(case).unwrap_or_default().into_bytes()).collect();
+        let text: Vec<u8> = form
+            .iter()
+            .flat_map(|byte| all(byte).into_iter().nth(case).unwrap_or_default().into_bytes())
+            .collect();
         spellings.push(Hidden::new(text));
     }
     // application/x-www-form-urlencoded: a blank is `+`.

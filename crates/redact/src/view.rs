@@ -70,11 +70,12 @@ pub(crate) fn between(text: &[u8], from: usize, to: usize) -> &[u8] {
 }
 
 /// Whether `text` ends with `suffix`, which is in lower case, whatever the case of `text`.
-pub(crate) fn ends_with_folded(text: &[u8], suffix: &[u8]) -> bool {
-    text.len() >= suffix.len() && between(text, text.len() - suffix.len(), text.len()).eq_ignore_ascii_case(suffix)
+pub(crate) fn ends_with_folded(text: &[u8], suffix: &str) -> bool {
+    text.len() >= suffix.len()
+        && between(text, text.len() - suffix.len(), text.len()).eq_ignore_ascii_case(suffix.as_bytes())
 }
 
 /// Whether `text` starts with `prefix`, which is in lower case, whatever the case of `text`.
-pub(crate) fn starts_with_folded(text: &[u8], prefix: &[u8]) -> bool {
-    between(text, 0, prefix.len()).eq_ignore_ascii_case(prefix)
+pub(crate) fn starts_with_folded(text: &[u8], prefix: &str) -> bool {
+    between(text, 0, prefix.len()).eq_ignore_ascii_case(prefix.as_bytes())
 }

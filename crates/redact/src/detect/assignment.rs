@@ -16,6 +16,43 @@ const BLANKS: usize = 64;
 const SAMPLE: usize = 256;
 /// Hidden values are shown as no more stars or the like than this.
 const STARS: usize = 64;
+/// What may follow the word that makes a name secret.
+const SUFFIXES: &[&str] = &[
+    "value",
+    "string",
+    "plaintext",
+    "plain",
+    "text",
+    "data",
+    "base64",
+    "b64",
+    "pem",
+    "old",
+    "new",
+    "current",
+    "previous",
+    "primary",
+    "secondary",
+];
+/// A name that ends so holds a secret.
+const WORDS: &[&str] = &["password", "passwd", "passphrase", "secret", "token"];
+/// A name that ends so, and then with `key`, holds a secret.
+const KEYS: &[&str] = &[
+    "api",
+    "access",
+    "secret",
+    "private",
+    "account",
+    "encryption",
+    "signing",
+    "master",
+    "auth",
+    "shared",
+    "hmac",
+    "jwt",
+    "license",
+    "client",
+];
 
 /// How much a name says about its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,12 +91,18 @@ pub(super) fn inspect(view: View<'_>, start: usize, end: usize) -> Verdict {
             let found = is_secret(strength, sample) && !is_reference(sample);
             Ok(found.then_some(()).and_then(|()| secret(slashes + 1, Extent::Quoted { quote, depth })))
         }
-        Some(b'<') if view.has(value, b"<<")? => Ok(heredoc(view, value)?.and_then(|(at, extent)| secret(at, extent))),
-        Some(b'|' | b'>') if joint == Joint::Colon => Ok(block(view, name_start, value)?.and_then(|(at, extent)| secret(at, extent))),
+        Some(b'<') if view.has(value, b"<<")? => {
+            Ok(heredoc(view, value)?.and_then(|(at, extent)| secret(at, extent)))
+        }
+        Some(b'|' | b'>') if joint == Joint::Colon => {
+            Ok(block(view, name_start, value)?.and_then(|(at, extent)| secret(at, extent)))
+        }
         _ => {
             let query = matches!(view.before(name_start), Some(b'?' | b'&')) || name.starts_with(b"u0026");
             let stops = Stops { query, field: view.before(name_start) == Some(b';'), member: quoted_name };
-            Ok(bare(view, name, joint, strength, value, stops)?.then_some(()).and_then(|()| secret(value, Extent::Bare(stops))))
+            Ok(bare(view, name, joint, strength, value, stops)?
+                .then_some(())
+                .and_then(|()| secret(value, Extent::Bare(stops))))
         }
     }
 }
@@ -79,19 +122,46 @@ pub(crate) fn is_secret_field(name: &str, text: &str) -> bool {
 
 /// Whether a value only stands for one: nothing, already hidden, or a word of a language.
 pub(crate) fn is_placeholder(value: &[u8]) -> bool {
-    const WORDS: &[&[u8]] = &[
-        b"null", b"nil", b"none", b"true", b"false", b"undefined", b"string", b"number", b"bool", b"any", b"object",
-        b"yes", b"no", b"unknown", b"sensitive", b"redacted", b"optional", b"required", b"default",
+    const WORDS: &[&str] = &[
+        "null",
+        "nil",
+        "none",
+        "true",
+        "false",
+        "undefined",
+        "string",
+        "number",
+        "bool",
+        "any",
+        "object",
+        "yes",
+        "no",
+        "unknown",
+        "sensitive",
+        "redacted",
+        "optional",
+        "required",
+        "default",
     ];
     let value = value.trim_ascii();
     let word = value.trim_ascii_end_matches(|byte| matches!(byte, b',' | b';' | b')' | b'.'));
     let first = value.first().copied().unwrap_or_default();
     value.len() < 3
         || value.starts_with(b"[REDACTED")
-        || value.starts_with(b"(")
-        || (value.len() <= STARS && matches!(first, b'*' | b'x' | b'X' | b'.' | b'-') && value.iter().all(|byte| *byte == first))
-        || (first == b'<' && word.ends_with(b">"))
-        || WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
+        || [&b"(sensitive"[..], b"(known after", b"(write-only"].iter().any(|shown| value.starts_with(shown))
+        || (value.len() <= STARS
+            && matches!(first, b'*' | b'x' | b'X' | b'.' | b'-')
+            && value.iter().all(|byte| *byte == first))
+        || is_bracketed(word)
+        || WORDS.iter().any(|known| word.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+/// `<sensitive>`, `<your token>`.
+fn is_bracketed(value: &[u8]) -> bool {
+    let words = value.strip_prefix(b"<").and_then(|value| value.strip_suffix(b">"));
+    words.is_some_and(|words| {
+        words.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b' ' | b'_' | b'-'))
+    })
 }
 
 trait TrimEnd {
@@ -118,7 +188,7 @@ fn joint(view: View<'_>, start: usize, end: usize) -> Result<Option<(Joint, bool
     let flag = view.between(start, end).starts_with(b"-");
     let (joint, value) = match (view.byte(separator)?, view.byte(separator + 1)) {
         (Some(b'='), next) => match next? {
-            Some(b'=' | b'~') => return Ok(None),
+            Some(b'=' | b'~') if view.byte(separator + 2)?.is_some_and(is_blank) => return Ok(None),
             Some(b'>') => (Joint::Equals, separator + 2),
             _ => (Joint::Equals, separator + 1),
         },
@@ -143,24 +213,16 @@ fn is_blank(byte: u8) -> bool {
 }
 
 /// The value from `start` to where it stops, or the first [`SAMPLE`] bytes of it.
-fn sample<'t>(view: View<'t>, start: usize, stop: impl Fn(u8) -> bool) -> Result<&'t [u8], More> {
+fn sample(view: View<'_>, start: usize, stop: impl Fn(u8) -> bool) -> Result<&[u8], More> {
     Ok(view.between(start, view.run(start, SAMPLE, |byte| !stop(byte))?))
 }
 
 fn strength(name: &[u8]) -> Option<Strength> {
-    const SUFFIXES: &[&[u8]] = &[
-        b"value", b"string", b"plaintext", b"plain", b"text", b"data", b"base64", b"b64", b"pem", b"old", b"new",
-        b"current", b"previous", b"primary", b"secondary",
-    ];
-    const WORDS: &[&[u8]] = &[b"password", b"passwd", b"passphrase", b"secret", b"token"];
-    const KEYS: &[&[u8]] = &[
-        b"api", b"access", b"secret", b"private", b"account", b"encryption", b"signing", b"master", b"auth", b"shared",
-        b"hmac", b"jwt", b"license", b"client",
-    ];
     let mut name = trim_joints(name);
     loop {
         let digits = name.trim_ascii_end_matches(|byte| byte.is_ascii_digit());
-        let suffix = SUFFIXES.iter().find(|suffix| ends_with_folded(digits, suffix)).map_or(0, |suffix| suffix.len());
+        let suffix =
+            SUFFIXES.iter().find(|suffix| ends_with_folded(digits, suffix)).map_or(0, |suffix| suffix.len());
         let shorter = trim_joints(between(digits, 0, digits.len() - suffix));
         if shorter.len() == name.len() || shorter.is_empty() {
             break;
@@ -170,17 +232,22 @@ fn strength(name: &[u8]) -> Option<Strength> {
     if WORDS.iter().any(|word| ends_with_folded(name, word)) {
         return Some(Strength::Certain);
     }
-    if ends_with_folded(name, b"pwd") {
+    if ends_with_folded(name, "pwd") {
         return (!matches!(name, b"PWD" | b"OLDPWD")).then_some(Strength::Certain);
     }
-    let rest = name.len().checked_sub(3).filter(|_| ends_with_folded(name, b"key")).map(|end| between(name, 0, end))?;
+    let rest = name
+        .len()
+        .checked_sub(3)
+        .filter(|_| ends_with_folded(name, "key"))
+        .map(|end| between(name, 0, end))?;
     let qualifier = trim_joints(rest);
     if KEYS.iter().any(|key| ends_with_folded(qualifier, key)) {
         Some(Strength::Certain)
-    } else if ends_with_folded(qualifier, b"public") {
+    } else if ends_with_folded(qualifier, "public") {
         None
     } else {
-        let begins = !rest.last().is_some_and(u8::is_ascii_alphabetic) || between(name, rest.len(), name.len()).starts_with(b"K");
+        let begins = !rest.last().is_some_and(u8::is_ascii_alphabetic)
+            || between(name, rest.len(), name.len()).starts_with(b"K");
         begins.then_some(Strength::Likely)
     }
 }
@@ -191,19 +258,19 @@ fn trim_joints(name: &[u8]) -> &[u8] {
 
 /// Quantum vendors and clouds that a name gives away.
 fn kind(name: &[u8]) -> &'static str {
-    const OWNERS: &[(&[u8], &str)] = &[
-        (b"aws_secret_access_key", "aws-secret-key"),
-        (b"aws_session_token", "aws-session-token"),
-        (b"arm_client_secret", "azure-client-secret"),
-        (b"qiskit", "ibm-quantum-token"),
-        (b"ibm", "ibm-token"),
-        (b"ionq", "ionq-token"),
-        (b"dwave", "dwave-token"),
-        (b"iqm", "iqm-token"),
-        (b"aqt", "aqt-token"),
-        (b"pcvl", "quandela-token"),
-        (b"pasqal", "pasqal-token"),
-        (b"qbraid", "qbraid-token"),
+    const OWNERS: &[(&str, &str)] = &[
+        ("aws_secret_access_key", "aws-secret-key"),
+        ("aws_session_token", "aws-session-token"),
+        ("arm_client_secret", "azure-client-secret"),
+        ("qiskit", "ibm-quantum-token"),
+        ("ibm", "ibm-token"),
+        ("ionq", "ionq-token"),
+        ("dwave", "dwave-token"),
+        ("iqm", "iqm-token"),
+        ("aqt", "aqt-token"),
+        ("pcvl", "quandela-token"),
+        ("pasqal", "pasqal-token"),
+        ("qbraid", "qbraid-token"),
     ];
     let name = between(name, name.iter().take_while(|byte| **byte == b'-').count(), name.len());
     OWNERS.iter().find(|(owner, _)| starts_with_folded(name, owner)).map_or(ASSIGNMENT, |(_, kind)| kind)
@@ -216,26 +283,44 @@ fn is_secret(strength: Strength, value: &[u8]) -> bool {
 
 /// Whether a value points at a secret rather than being one.
 fn is_reference(value: &[u8]) -> bool {
-    const ROOTS: &[&[u8]] = &[
-        b"var.", b"local.", b"module.", b"data.", b"each.", b"self.", b"count.", b"path.", b"arn:", b"https://",
-        b"http://", b"projects/", b"/subscriptions/", b"env:", b"file(", b"$(",
+    const ROOTS: &[&str] = &[
+        "var.",
+        "local.",
+        "module.",
+        "data.",
+        "each.",
+        "self.",
+        "count.",
+        "path.",
+        "arn:",
+        "https://",
+        "http://",
+        "projects/",
+        "/subscriptions/",
+        "env:",
+        "file(",
+        "$(",
     ];
-    let interpolation = value.starts_with(b"${") && value.iter().position(|byte| *byte == b'}') == Some(value.len() - 1);
+    let interpolation =
+        value.starts_with(b"${") && value.iter().position(|byte| *byte == b'}') == Some(value.len() - 1);
     let variable = value.strip_prefix(b"$").is_some_and(|name| {
-        name.len() > 1 && name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
+        name.len() > 1
+            && name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
     });
-    interpolation || variable || ROOTS.iter().any(|root| value.starts_with(root))
+    interpolation || variable || ROOTS.iter().any(|root| value.starts_with(root.as_bytes()))
 }
 
 /// Whether one part of a value mixes letters and digits, or is longer, than words and names do.
 fn looks_random(value: &[u8]) -> bool {
-    const IDENTIFIER: usize = 36;
-    let uuid = value.len() == IDENTIFIER && value.iter().filter(|byte| **byte == b'-').count() == 4;
+    let uuid = value.len() == 36 && [8, 13, 18, 23].iter().all(|dash| value.get(*dash) == Some(&b'-'));
     let resource = value.iter().position(|byte| *byte == b'-').is_some_and(|dash| {
         let id = between(value, dash + 1, value.len());
-        matches!(id.len(), 8 | 17) && id.iter().all(u8::is_ascii_hexdigit) && between(value, 0, dash).iter().all(u8::is_ascii_lowercase)
+        matches!(id.len(), 8 | 17)
+            && id.iter().all(u8::is_ascii_hexdigit)
+            && between(value, 0, dash).iter().all(u8::is_ascii_lowercase)
     });
-    let plain = value.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b':' | b'*' | b'(' | b'{'));
+    let plain =
+        value.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b':' | b'*' | b'(' | b'{'));
     let random = |part: &[u8]| {
         let digits = part.iter().filter(|byte| byte.is_ascii_digit()).count();
         (part.len() >= 8 && digits >= 2 && part.len() - digits >= 2) || part.len() >= 16
@@ -244,10 +329,21 @@ fn looks_random(value: &[u8]) -> bool {
 }
 
 /// Whether the value at `value`, which has no quotes, is a secret rather than an expression or prose.
-fn bare(view: View<'_>, name: &[u8], joint: Joint, strength: Strength, value: usize, stops: Stops) -> Result<bool, More> {
-    let sample = sample(view, value, |byte| byte <= b' ' || matches!(byte, b'"' | b'\'' | b'`') || (stops.query && byte == b'&'))?;
-    let opens = sample.first().is_none_or(|byte| matches!(byte, b'(' | b'{' | b'[' | b'-' | b'=' | b'|' | b'&'));
-    if opens || is_reference(sample) || is_expression(sample) || !is_secret(strength, sample) {
+fn bare(
+    view: View<'_>,
+    name: &[u8],
+    joint: Joint,
+    strength: Strength,
+    value: usize,
+    stops: Stops,
+) -> Result<bool, More> {
+    let sample = sample(view, value, |byte| {
+        byte <= b' ' || matches!(byte, b'"' | b'\'' | b'`') || (stops.query && byte == b'&')
+    })?;
+    let opens =
+        sample.first().is_none_or(|byte| matches!(byte, b'(' | b'{' | b'[' | b'-' | b'=' | b'|' | b'&'));
+    let expression = view.before(value).is_some_and(is_blank) && is_expression(sample);
+    if opens || is_reference(sample) || expression || !is_secret(strength, sample) {
         return Ok(false);
     }
     if joint != Joint::Colon || stops.member {
@@ -265,21 +361,37 @@ fn bare(view: View<'_>, name: &[u8], joint: Joint, strength: Strength, value: us
 /// `aws_instance.web.id`, `random_password.db[0].result`, `file(…)`: names of resources and calls of functions.
 fn is_expression(value: &[u8]) -> bool {
     let root = between(value, 0, value.iter().position(|byte| !is_name(*byte)).unwrap_or(value.len()));
-    let lower = root.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_');
+    let lower = root.first().is_some_and(u8::is_ascii_lowercase)
+        && root.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_');
     match value.get(root.len()) {
-        Some(b'.') => lower && root.contains(&b'_'),
-        Some(b'(') => lower && !root.is_empty(),
+        Some(b'.') => {
+            lower && root.contains(&b'_') && value.iter().all(|byte| is_name(*byte) || b".[]*".contains(byte))
+        }
+        Some(b'(') => lower,
         _ => false,
     }
 }
 
 /// What the tool says it is doing to the resource named before the colon.
 fn is_progress(word: &[u8]) -> bool {
-    const WORDS: &[&[u8]] = &[
-        b"Creation", b"Destruction", b"Modifications", b"Still", b"Read", b"Provisioning", b"Drift", b"Plan", b"Refresh",
-        b"Import", b"Opening", b"Closing", b"Renewing", b"Preparing", b"Refreshing",
+    const WORDS: &[&str] = &[
+        "Creation",
+        "Destruction",
+        "Modifications",
+        "Still",
+        "Read",
+        "Provisioning",
+        "Drift",
+        "Plan",
+        "Refresh",
+        "Import",
+        "Opening",
+        "Closing",
+        "Renewing",
+        "Preparing",
+        "Refreshing",
     ];
-    word.ends_with(b"...") || WORDS.contains(&word)
+    word.ends_with(b"...") || WORDS.iter().any(|known| known.as_bytes() == word)
 }
 
 /// `<<EOT` and `<<-EOT` followed by a line break.

@@ -93,7 +93,9 @@ impl Detector {
 
 /// The literals of all detectors.
 pub(crate) fn standard() -> Anchors {
-    use Detector::{Assignment, Authorization, Change, EncodedKey, Jwt, NearKeyId, PrivateKey, Signature, UrlPassword};
+    use Detector::{
+        Assignment, Authorization, Change, EncodedKey, Jwt, NearKeyId, PrivateKey, Signature, UrlPassword,
+    };
     let folded = |literal, detector| Anchor { literal, folded: true, detector };
     let plain = |literal, detector| Anchor { literal, folded: false, detector };
     let mut anchors = vec![

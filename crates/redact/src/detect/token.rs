@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64_NOPAD;
 
-use super::{LOOK_AHEAD, Secret, Verdict};
+use super::{Secret, Verdict};
 use crate::{
     extent::{Class, Extent},
     view::View,
@@ -74,7 +74,7 @@ pub(crate) const PREFIXED: &[Prefixed] = &[
     named("myqos_oat=", "nexus-token", Class::Dotted, 8),
     named("myqos_id=", "nexus-token", Class::Dotted, 8),
     named("bearer ", "bearer-token", Class::Base64, 16),
-    token("writ_", "writ-token", Class::Word, 20),
+    token("writ_", "writ-token", Class::Dotted, 20),
 ];
 
 /// Tokens of our own have at least this many letters and digits in one of their parts.
@@ -90,15 +90,18 @@ pub(super) fn prefixed(view: View<'_>, index: u8, start: usize, end: usize) -> V
         return Ok(None);
     }
     let start = if rule.named { end } else { start };
-    if rule.kind == "bearer-token" && !view.between(end, body).iter().any(|byte| byte.is_ascii_digit() || *byte == b'_') {
+    if rule.kind == "bearer-token"
+        && !view.between(end, body).iter().any(|byte| byte.is_ascii_digit() || *byte == b'_')
+    {
         return Ok(None);
     }
     Ok(Some(Secret { start, from: body, extent: Extent::Run(rule.class), kind: rule.kind }))
 }
 
-/// `writ_<kind>_<random>_<checksum>`: a lower-case word, then a long part that no identifier would have.
+/// `writ_<kind>_<random>_<checksum>` or `writ_run_<claims>.<mac>`: a short word, then a part longer than the words
+/// of an identifier are.
 fn own(view: View<'_>, after: usize) -> Result<bool, crate::view::More> {
-    let kind = view.run(after, 24, |byte| byte.is_ascii_lowercase())?;
+    let kind = view.run(after, 16, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())?;
     if kind == after || view.byte(kind)? != Some(b'_') {
         return Ok(false);
     }
@@ -125,7 +128,8 @@ pub(super) fn jwt(view: View<'_>, start: usize) -> Verdict {
 /// `-----BEGIN … PRIVATE KEY-----` (RFC 7468, PKCS#1, PKCS#8, SEC 1, OpenSSH, PGP).
 pub(super) fn private_key(view: View<'_>, start: usize, end: usize) -> Verdict {
     const LABEL: usize = 40;
-    let label = view.run(end, LABEL, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ')?;
+    let label =
+        view.run(end, LABEL, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ')?;
     let private = view.between(end, label).windows(11).any(|window| window == b"PRIVATE KEY");
     let found = private && view.has(label, b"-----")?;
     Ok(found.then_some(Secret { start, from: start, extent: Extent::PEM, kind: "private-key" }))
@@ -138,7 +142,12 @@ pub(super) fn encoded_key(view: View<'_>, start: usize) -> Verdict {
     let whole = (end - start) / 4 * 4;
     let label = BASE64_NOPAD.decode(view.between(start, start + whole)).unwrap_or_default();
     let found = label.windows(11).any(|window| window == b"PRIVATE KEY");
-    Ok(found.then_some(Secret { start, from: start, extent: Extent::Run(Class::Base64), kind: "private-key" }))
+    Ok(found.then_some(Secret {
+        start,
+        from: start,
+        extent: Extent::Run(Class::Base64),
+        kind: "private-key",
+    }))
 }
 
 /// A secret key of AWS has no mark of its own: 40 characters of base64. Close after a key id it is one.
@@ -149,7 +158,6 @@ pub(super) fn near_key_id(view: View<'_>, end: usize) -> Verdict {
     if id - end < 16 {
         return Ok(None);
     }
-    debug_assert!(NEAR + KEY < LOOK_AHEAD, "the window is within what a detector may wait for");
     let window = view.run(id, NEAR, |_| true)?;
     let belongs = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let mut at = id;

@@ -11,7 +11,11 @@ const USER_INFO: usize = 1024;
 
 /// The password of `scheme://user:password@host` (RFC 3986, 3.2.1); `end` is behind the slashes.
 pub(super) fn password(view: View<'_>, end: usize) -> Verdict {
-    let part = |byte: u8| byte > b' ' && byte < 0x7f && !matches!(byte, b'/' | b'?' | b'#' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'@' | b'\\');
+    let part = |byte: u8| {
+        byte > b' '
+            && byte < 0x7f
+            && !matches!(byte, b'/' | b'?' | b'#' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'@' | b'\\')
+    };
     let at = view.run(end, USER_INFO, part)?;
     let user_info = view.between(end, at);
     let Some(colon) = user_info.iter().position(|byte| *byte == b':') else { return Ok(None) };
@@ -31,7 +35,12 @@ pub(super) fn signature(view: View<'_>, start: usize, end: usize) -> Verdict {
     };
     let body = view.run(end, LEAST, |byte| Class::Base64.has(byte))?;
     let found = begins && body - end == LEAST;
-    Ok(found.then_some(Secret { start: end, from: end, extent: Extent::Run(Class::Base64), kind: "azure-sas" }))
+    Ok(found.then_some(Secret {
+        start: end,
+        from: end,
+        extent: Extent::Run(Class::Base64),
+        kind: "azure-sas",
+    }))
 }
 
 /// The credentials of an `Authorization` header (RFC 9110, 11.6.2): a scheme, a blank, and all that follows.
@@ -48,7 +57,8 @@ pub(super) fn authorization(view: View<'_>, end: usize) -> Verdict {
     let start = view.run(blank, 16, |byte| byte == b' ')?;
     let stops = Stops { member: true, ..Stops::default() };
     let value = view.run(start, 16, |byte| Class::Base64.has(byte))?;
-    let found = value > start && is_known(view.between(scheme, blank)) && !is_placeholder(view.between(start, value));
+    let found =
+        value > start && is_known(view.between(scheme, blank)) && !is_placeholder(view.between(start, value));
     Ok(found.then_some(Secret { start, from: start, extent: Extent::Bare(stops), kind: "authorization" }))
 }
 

@@ -1,25 +1,27 @@
 //! Plans, states and machine-readable output.
 
+#![expect(clippy::expect_used, reason = "a test may fail so")]
+
 use serde_json::{Value, json};
 use writ_redact::{
-    Redactor, Rules, Values,
+    Redactor, Values,
     json::{MASKED, collect_sensitive, mask_json},
     plan,
     ui::{Changes, redact_ui_line},
 };
 
-use crate::redacted;
+use crate::{RULES, redacted};
 
 /// Made by Terraform 1.11.4 of the configuration in `plan.tf`.
 const PLAN: &str = include_str!("plan.json");
 const SECRETS: &[&str] = &["S3nsitive<&>\"pw\"-line1", "first-secret-line-123", "second<secret>&line-456"];
 
 fn plan() -> Value {
-    serde_json::from_str(PLAN).unwrap()
+    serde_json::from_str(PLAN).expect("a document of JSON")
 }
 
 fn redactor(values: &Values) -> Redactor {
-    Redactor::new(&Rules::standard(), values)
+    Redactor::new(&RULES, values)
 }
 
 #[test]
@@ -32,8 +34,15 @@ fn a_mask_covers_subtrees_and_follows_names_and_indices() {
 #[test]
 fn values_under_a_mask_are_collected() {
     let mut values = Values::new();
-    collect_sensitive(&json!({"a": {"x": ["collected-one", 123_456_789]}, "b": "not-collected"}), &json!({"a": true}), &mut values);
-    assert_eq!(redacted(&values, b"collected-one 123456789 not-collected"), "[REDACTED:sensitive] [REDACTED:sensitive] not-collected");
+    collect_sensitive(
+        &json!({"a": {"x": ["collected-one", 123_456_789]}, "b": "not-collected"}),
+        &json!({"a": true}),
+        &mut values,
+    );
+    assert_eq!(
+        redacted(&values, b"collected-one 123456789 not-collected"),
+        "[REDACTED:sensitive] [REDACTED:sensitive] not-collected"
+    );
 }
 
 #[test]
@@ -42,7 +51,10 @@ fn all_sensitive_values_of_a_plan_are_known_by_it() {
     for secret in SECRETS {
         assert_eq!(redacted(&values, secret.as_bytes()), "[REDACTED:sensitive]");
     }
-    assert_eq!(redacted(&values, b"eu-west-1 web-0 arn:aws:iam::123456789012:role/deployer"), "eu-west-1 web-0 arn:aws:iam::123456789012:role/deployer");
+    assert_eq!(
+        redacted(&values, b"eu-west-1 web-0 arn:aws:iam::123456789012:role/deployer"),
+        "eu-west-1 web-0 arn:aws:iam::123456789012:role/deployer"
+    );
 }
 
 #[test]
@@ -51,7 +63,10 @@ fn sensitive_variables_have_no_mask_and_are_taken_from_the_configuration() {
         "variables": {"a": {"value": "secret-of-a"}, "b": {"value": "open-value-b"}},
         "configuration": {"root_module": {"variables": {"a": {"sensitive": true}, "b": {}}}},
     });
-    assert_eq!(redacted(&plan::sensitive_values(&plan), b"secret-of-a open-value-b"), "[REDACTED:sensitive] open-value-b");
+    assert_eq!(
+        redacted(&plan::sensitive_values(&plan), b"secret-of-a open-value-b"),
+        "[REDACTED:sensitive] open-value-b"
+    );
 }
 
 #[test]
@@ -74,7 +89,10 @@ fn the_projection_of_a_plan_holds_no_secret() {
 #[test]
 fn the_projection_of_a_plan_says_what_changes() {
     let projection = plan::project(&plan(), &mut redactor(&Values::new()));
-    assert_eq!(projection["counts"], json!({"create": 4, "update": 0, "delete": 0, "replace": 0, "read": 0, "noop": 0}));
+    assert_eq!(
+        projection["counts"],
+        json!({"create": 4, "update": 0, "delete": 0, "replace": 0, "read": 0, "noop": 0})
+    );
     let first = &projection["resources"][0];
     assert_eq!(first["address"], "terraform_data.a[0]");
     assert_eq!(first["provider"], "terraform.io/builtin/terraform");
@@ -87,7 +105,10 @@ fn the_projection_of_a_plan_says_what_changes() {
     assert_eq!(projection["outputs"]["secret"]["sensitive"], true);
     assert_eq!(projection["outputs"]["nested"]["after"]["list"], json!([1, 2, 3]));
     assert_eq!(projection["types"], json!(["terraform_data"]));
-    assert_eq!(projection["images"], json!(["nginx@sha256:b29814cf5792e684cd75d6a7fce7a67a11887e312f87ca2ac2496d81f365ff72"]));
+    assert_eq!(
+        projection["images"],
+        json!(["nginx@sha256:b29814cf5792e684cd75d6a7fce7a67a11887e312f87ca2ac2496d81f365ff72"])
+    );
     assert_eq!(projection["truncated"], false);
 }
 
@@ -95,7 +116,8 @@ fn the_projection_of_a_plan_says_what_changes() {
 fn the_projection_counts_each_kind_of_change_and_collects_regions_and_images() {
     let change = |actions: Value| json!({"address": "a.b", "type": "a", "change": {"actions": actions}});
     let mut task = change(json!(["update"]));
-    task["change"]["after"] = json!({"region": "eu-west-1", "container_definitions": "[{\"image\":\"nginx:1.27\"}]"});
+    task["change"]["after"] =
+        json!({"region": "eu-west-1", "container_definitions": "[{\"image\":\"nginx:1.27\"}]"});
     let plan = json!({
         "resource_changes": [
             change(json!(["create"])), task, change(json!(["delete"])), change(json!(["delete", "create"])),
@@ -104,7 +126,10 @@ fn the_projection_counts_each_kind_of_change_and_collects_regions_and_images() {
         "configuration": {"provider_config": {"aws": {"expressions": {"region": {"constant_value": "us-east-1"}}}}},
     });
     let projection = plan::project(&plan, &mut redactor(&Values::new()));
-    assert_eq!(projection["counts"], json!({"create": 1, "update": 1, "delete": 1, "replace": 2, "read": 1, "noop": 1}));
+    assert_eq!(
+        projection["counts"],
+        json!({"create": 1, "update": 1, "delete": 1, "replace": 2, "read": 1, "noop": 1})
+    );
     assert_eq!(projection["regions"], json!(["eu-west-1", "us-east-1"]));
     assert_eq!(projection["images"], json!(["nginx:1.27"]));
 }
@@ -128,14 +153,18 @@ fn an_event_is_redacted_in_its_decoded_texts() {
     assert!(!line.text.contains("zxcvb"), "{}", line.text);
     let event = line.event.unwrap();
     assert_eq!(event.message, "b (local-exec): [REDACTED:db]");
-    assert_eq!((event.kind.as_str(), event.address.as_deref()), ("provision_progress", Some("terraform_data.b")));
+    assert_eq!(
+        (event.kind.as_str(), event.address.as_deref()),
+        ("provision_progress", Some("terraform_data.b"))
+    );
 }
 
 #[test]
 fn events_of_an_apply_are_typed() {
     let lines = include_str!("ordinary/apply.jsonl").lines();
     let mut redactor = redactor(&Values::new());
-    let events: Vec<_> = lines.filter_map(|line| redact_ui_line(line.as_bytes(), &mut redactor).event).collect();
+    let events: Vec<_> =
+        lines.filter_map(|line| redact_ui_line(line.as_bytes(), &mut redactor).event).collect();
     let complete = events.iter().rfind(|event| event.kind == "apply_complete").unwrap();
     assert_eq!(complete.address.as_deref(), Some("terraform_data.a[1]"));
     assert_eq!(complete.action.as_deref(), Some("create"));
@@ -172,7 +201,8 @@ fn a_plain_line_among_events_is_redacted_as_text() {
 
 #[test]
 fn a_member_with_a_secret_name_is_redacted() {
-    let mut value = json!({"password": "hunter2", "key": "Name", "nested": [{"api_token": "abcdef123"}], "token": null});
+    let mut value =
+        json!({"password": "hunter2", "key": "Name", "nested": [{"api_token": "abcdef123"}], "token": null});
     writ_redact::json::redact(&mut value, &mut redactor(&Values::new()));
     assert_eq!(
         value,

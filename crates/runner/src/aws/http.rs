@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use bytes::Bytes;
 use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect::Policy};
 use writ_crypto::SecretBytes;
 use writ_kernel::{Error, Result};
@@ -89,6 +90,17 @@ impl Http {
         }
         Ok(Reply { status, body: SecretBytes::new(body) })
     }
+}
+
+/// Bytes to send, overwritten after the last of them was handed to the system.
+pub(crate) fn wiped(bytes: SecretBytes) -> Bytes {
+    struct Wiped(SecretBytes);
+    impl AsRef<[u8]> for Wiped {
+        fn as_ref(&self) -> &[u8] {
+            self.0.expose()
+        }
+    }
+    Bytes::from_owner(Wiped(bytes))
 }
 
 fn broken(error: reqwest::Error, peer: &str) -> Error {

@@ -19,6 +19,7 @@ use writ_crypto::{
 };
 use writ_kernel::{Result, Timestamp};
 
+pub(crate) use http::wiped;
 pub use http::{Http, Limits};
 pub use identity::{Identity, IdentitySource};
 pub use name::{ExternalId, Region, RoleArn, SessionDuration, SessionName, SessionTag};

@@ -4,7 +4,10 @@
 //! The path is signed as it is sent, without resolving dot segments, and every byte of it but the unreserved ones
 //! and `/` is encoded once. Query strings are not signed into, chunked bodies are not covered.
 
-use writ_crypto::hash::{hex, hmac_sha256, sha256};
+use writ_crypto::{
+    SecretKey, SecretString,
+    hash::{hex, hmac_sha256, sha256},
+};
 use writ_kernel::Timestamp;
 
 use super::Identity;
@@ -54,8 +57,8 @@ pub fn sign(request: &Request<'_>, identity: &Identity, scope: &Scope<'_>) -> Ve
     let credential = format!("{date}/{}/{}/aws4_request", scope.region, scope.service);
     let digest = hex(&sha256(canonical(request, &signed, &names).as_bytes()));
     let to_sign = format!("{ALGORITHM}\n{instant}\n{credential}\n{digest}");
-    let signature =
-        hex(&hmac_sha256(&key(identity.secret_access_key.expose(), &date, scope), &[to_sign.as_bytes()]));
+    let key = key(identity.secret_access_key.expose(), &date, scope);
+    let signature = hex(&hmac_sha256(key.expose(), &[to_sign.as_bytes()]));
     let id = identity.access_key_id.expose();
     added.push((
         "authorization",
@@ -73,13 +76,13 @@ fn dates(time: Timestamp) -> (String, String) {
 }
 
 /// The derived key: chained over date, region and service, so that it is useless elsewhere.
-fn key(secret: &str, date: &str, scope: &Scope<'_>) -> [u8; 32] {
-    let start = writ_crypto::SecretString::new(format!("AWS4{secret}"));
-    [scope.region, scope.service, "aws4_request"]
-        .iter()
-        .fold(hmac_sha256(start.expose().as_bytes(), &[date.as_bytes()]), |key, part| {
-            hmac_sha256(&key, &[part.as_bytes()])
-        })
+fn key(secret: &str, date: &str, scope: &Scope<'_>) -> SecretKey {
+    let step = |key: &[u8], part: &str| SecretKey::new(hmac_sha256(key, &[part.as_bytes()]));
+    let start = SecretString::new(format!("AWS4{secret}"));
+    let of_date = step(start.expose().as_bytes(), date);
+    let of_region = step(of_date.expose(), scope.region);
+    let of_service = step(of_region.expose(), scope.service);
+    step(of_service.expose(), "aws4_request")
 }
 
 /// Lower-case names in order, each once, with its values in order of appearance, spaces squeezed.

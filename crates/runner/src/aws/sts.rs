@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use reqwest::{Url, header::HeaderValue};
 use roxmltree::{Document, ParsingOptions};
-use writ_crypto::SecretString;
+use writ_crypto::{SecretBytes, SecretString};
 use writ_kernel::{Error, Kind, Result, World};
 
 use super::{
     Credentials, ExternalId, Http, Identity, Region, RoleArn, SessionDuration, SessionName, SessionPolicy,
     SessionTag,
-    http::{Reply, trusted_url},
+    http::{Reply, trusted_url, wiped},
     sigv4,
 };
 
@@ -191,7 +191,7 @@ impl Sts {
                 request = request.header(name, value);
             }
         }
-        let reply = self.http.send(request.body(bytes.to_vec()), PEER).await?;
+        let reply = self.http.send(request.body(wiped(SecretBytes::new(bytes.to_vec()))), PEER).await?;
         if reply.status.is_success() { lease(&reply) } else { Err(refusal(&reply, secrets)) }
     }
 

@@ -26,7 +26,7 @@ use writ_crypto::{SecretBytes, SecretString, ct_eq};
 use writ_kernel::Result;
 
 use super::{CredentialEventKind as Kind, lease::Leases};
-use crate::aws::Credentials;
+use crate::aws::{Credentials, wiped};
 
 /// How many connections may be open; more wait in the system's queue.
 const CONNECTIONS: usize = 32;
@@ -158,12 +158,6 @@ async fn fetch(door: &Door) -> Result<Bytes> {
 
 /// JSON in memory that is overwritten after it was sent.
 fn body(credentials: &Credentials) -> Bytes {
-    struct Wiped(SecretBytes);
-    impl AsRef<[u8]> for Wiped {
-        fn as_ref(&self) -> &[u8] {
-            self.0.expose()
-        }
-    }
     let container = Container {
         access_key_id: credentials.access_key_id.expose(),
         secret_access_key: credentials.secret_access_key.expose(),
@@ -178,7 +172,7 @@ fn body(credentials: &Credentials) -> Bytes {
     if serde_json::to_writer(&mut json, &container).is_err() {
         json.clear(); // cannot be: strings always serialise, and a vector takes them
     }
-    Bytes::from_owner(Wiped(SecretBytes::new(json)))
+    wiped(SecretBytes::new(json))
 }
 
 fn reply(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {

@@ -21,7 +21,7 @@ pub(super) fn check(module: &Module<'_>, policy: &GatePolicy, report: &mut Repor
             provisioner(file, block, policy, report);
         }
         for block in tree.body.all_blocks("data") {
-            data(file, block, policy, report);
+            data(module, file, block, policy, report);
         }
         for call in &tree.calls {
             function(module, file, call, report);
@@ -41,7 +41,7 @@ fn provisioner(file: &str, block: &Block, policy: &GatePolicy, report: &mut Repo
     }
 }
 
-fn data(file: &str, block: &Block, policy: &GatePolicy, report: &mut Report) {
+fn data(module: &Module<'_>, file: &str, block: &Block, policy: &GatePolicy, report: &mut Report) {
     let (kind, name, at) = (block.label(0), block.label(1), (file, block.line));
     match kind {
         "external" if !policy.allow_external_data => report.block(
@@ -58,7 +58,7 @@ fn data(file: &str, block: &Block, policy: &GatePolicy, report: &mut Report) {
             });
             http(file, url.map_or(block.line, |url| url.line), name, &address, report);
         }
-        "terraform_remote_state" => remote_state(file, block, report),
+        "terraform_remote_state" => remote_state(module, file, block, report),
         _ => {}
     }
 }
@@ -121,15 +121,25 @@ fn is_near(host: &str) -> bool {
     }
 }
 
-fn remote_state(file: &str, block: &Block, report: &mut Report) {
-    for (path, attribute) in leaves(&block.body) {
-        if path.starts_with("config.") && is_secret(&attribute.name) && attribute.value.is_written_out() {
+fn remote_state(module: &Module<'_>, file: &str, block: &Block, report: &mut Report) {
+    let name = block.label(1);
+    for (path, attribute) in leaves(&block.body).iter().filter(|(path, _)| path.starts_with("config.")) {
+        let at = (file, attribute.line);
+        if is_secret(&attribute.name) && attribute.value.is_written_out() {
             report.block(
                 "remote-state-secret",
-                (file, attribute.line),
-                format!("`{path}` of remote state `{}` is written out", block.label(1)),
+                at,
+                format!("`{path}` of remote state `{name}` is written out"),
                 "remove it: the runner borrows credentials for the run",
             );
+        }
+        let leads = match &attribute.value {
+            Value::Text(text) if path == "config.path" => place(text, &module.directory),
+            _ => continue,
+        };
+        if let Place::Outside(how) = leads {
+            let message = format!("the path of remote state `{name}` {how}");
+            report.block("file-outside", at, message, "read state from a backend");
         }
     }
 }

@@ -74,6 +74,7 @@ const ELSEWHERE: &[&str] = &[
     "insecure",
     "lock_address",
     "metadata_host",
+    "path",
     "profile",
     "role_arn",
     "shared_config_files",
@@ -82,6 +83,7 @@ const ELSEWHERE: &[&str] = &[
     "storage_custom_endpoint",
     "sts_endpoint",
     "unlock_address",
+    "workspace_dir",
 ];
 
 /// OpenTofu's state encryption.

@@ -13,7 +13,7 @@ use writ_runner::aws::{
 
 #[derive(Deserialize)]
 struct Context {
-    credentials: Key,
+    credentials: Signer,
     region: String,
     service: String,
     sign_body: bool,
@@ -21,7 +21,7 @@ struct Context {
 }
 
 #[derive(Deserialize)]
-struct Key {
+struct Signer {
     access_key_id: String,
     secret_access_key: String,
     token: Option<String>,

@@ -110,8 +110,16 @@ fn programs_may_run_where_they_are_allowed() {
 }
 
 #[test]
-fn an_escaped_spelling_is_the_same_thing() {
-    assert_eq!(rules(r#"data "\u0065xternal" "x" {}"#)[0].0, "external-data");
+fn another_spelling_is_the_same_thing() {
+    for text in [
+        r#"data "\u0065xternal" "x" {}"#,
+        "data external x {}",
+        "data /* */ \"external\" \"x\" { # }\n}",
+        "data \"external\" \"x\" {}\r\n",
+    ] {
+        assert_eq!(rules(text)[0].0, "external-data", "{text}");
+    }
+    assert_eq!(json_rules(r#"[{"data": {"extern\u0061l": {"x": {}}}}]"#)[0].0, "external-data");
 }
 
 #[test]
@@ -215,6 +223,8 @@ fn a_backend_is_the_connections_and_holds_no_secret() {
     let local = GatePolicy { backend: Backend::Local, ..policy() };
     let text = "terraform {\n backend \"local\" {}\n}";
     assert_eq!(findings_under(&[("main.tf", text)], &local), []);
+    let text = "terraform {\n backend \"local\" {\n path = \"../../x\"\n }\n}";
+    assert_eq!(findings_under(&[("main.tf", text)], &local)[0].rule, "backend-identity");
     assert_eq!(rules("terraform {\n cloud {\n }\n}"), [("cloud-block", 2)]);
 }
 
@@ -287,6 +297,9 @@ fn files_outside_are_found_whatever_the_function() {
     ] {
         assert_eq!(rules(&format!("locals {{\n x = {call}\n}}")), [("file-outside", 2)], "{call}");
     }
+    let state =
+        "data \"terraform_remote_state\" \"x\" {\n backend = \"local\"\n config = {\n path = \"../x\"\n }\n}";
+    assert_eq!(rules(state), [("file-outside", 4)]);
     assert_eq!(rules("locals {\n x = pathexpand(\"~/x\")\n}"), [("path-expand", 2)]);
     assert_eq!(rules("locals {\n x = file(var.x)\n}"), [("file-unknown", 2)]);
     assert_eq!(rules("locals {\n x = file(join(\"\", [\"/etc\"]))\n}"), [("file-unknown", 2)]);
@@ -352,11 +365,8 @@ fn what_cannot_be_read_blocks_with_a_position() {
 
 #[test]
 fn a_flood_of_warnings_hides_no_finding_that_blocks() {
-    let mut text = "locals {\n".to_owned();
-    for number in 0..2_000 {
-        text.push_str(&format!(" a{number} = file(var.x)\n"));
-    }
-    text.push_str(" z = file(\"/etc/passwd\")\n}\n");
+    let warnings: Vec<String> = (0..2_000).map(|number| format!(" a{number} = file(var.x)\n")).collect();
+    let text = format!("locals {{\n{} z = file(\"/etc/passwd\")\n}}\n", warnings.concat());
     let found = findings(&[("main.tf", &text)]);
     assert!(found.len() <= 501);
     assert!(found.iter().any(|finding| finding.rule == "file-outside"));

@@ -205,7 +205,7 @@ async fn a_redirect_is_not_followed() {
 
 #[tokio::test]
 async fn a_slow_service_times_out() {
-    let fake = FakeSts::start(Mood::Slow(Duration::from_secs(60))).await;
+    let fake = FakeSts::start(Mood::Slow(Duration::from_mins(1))).await;
     let limits = Limits { total: Duration::from_millis(100), ..Limits::default() };
     let answer = sts_within(world(&Held::at(NOON)), &fake.url, limits)
         .assume_role(&identity(), &assume(EXTERNAL_ID))

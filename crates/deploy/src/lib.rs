@@ -1,1 +1,23 @@
-//! Cloud connections, preflight, deployments, runner tokens
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod approvals;
+mod archive;
+mod configurations;
+mod connections;
+mod decision;
+mod deployments;
+mod http;
+mod job;
+mod model;
+pub mod ports;
+mod preflight;
+mod references;
+mod runs;
+mod sql;
+mod tokens;
+
+pub use http::routes;
+pub use job::{Scheduler, Terms};
+pub use model::Deploy;
+pub use runs::http::routes as runner_routes;

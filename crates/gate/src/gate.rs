@@ -335,6 +335,18 @@ impl Grant {
         Ok(receipt)
     }
 
+    /// Does it without a leaf of its own: only for what streams out of a run, which the leaf at the run's end covers
+    /// as a whole (with a digest of all of it).
+    ///
+    /// # Errors
+    /// `Internal` for every other action; when the database fails.
+    pub async fn commit_covered(self) -> Result<()> {
+        if self.inside.action != Action::RunReport {
+            return Err(Error::internal(format!("`{}` needs a leaf of its own", self.inside.action)));
+        }
+        self.tx.commit().await
+    }
+
     /// Ends with `error` instead, undone and on record: for what only the verb can see, like a stale precondition
     /// that smells of an attack.
     pub async fn refuse(self, error: Error) -> Error {

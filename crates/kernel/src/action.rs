@@ -126,6 +126,8 @@ actions! {
     ApprovalDecide = "runtime.approvals.decide" Write,
     /// See requests for approval.
     ApprovalRead = "runtime.approvals.read" Read,
+    /// Start a runner for a deployment: the scheduler's act.
+    RunStart = "runtime.runs.start" Write,
     /// Take a run: the runner's first act.
     RunClaim = "runtime.runs.claim" Write,
     /// Report from inside a run.

@@ -83,7 +83,7 @@ impl<'de, T> Deserialize<'de> for Id<T> {
 
 macro_rules! nouns {
     ($($(#[$doc:meta])* $noun:ident),+ $(,)?) => {
-        $($(#[$doc])* #[derive(Debug)] #[allow(clippy::empty_enums, reason = "a noun is a type-level name; no value of it exists")] pub enum $noun {})+
+        $($(#[$doc])* #[derive(Debug)] pub enum $noun {})+
     };
 }
 

@@ -1,0 +1,186 @@
+//! What may become of a plan: the one place where authority to apply is minted.
+
+use serde_json::json;
+use writ_crypto::hash;
+use writ_gate::{Circumstances, Done, Facts, Grant, Outcome as Recorded, Plan as PlanSeen, approvals, policy::Policies};
+use writ_kernel::{Action, Caller, Error, Result};
+use writ_wire::{
+    connections::Cloud,
+    deployments::{Mode, Plan, PlanBinding, State},
+    policies::PlanFacts,
+    runner::PlanDecision,
+};
+
+use crate::{
+    deployments::{Place, outcome, place},
+    model::{Deploy, RunRecord},
+    runs, sql,
+};
+
+/// SHA-256 of everything an approval binds: what the runner reports, and what only the server knows (the deployment,
+/// its mode, the connection, the policies). `sha256:<hex>` over canonical JSON (RFC 8785).
+pub(crate) fn binding(place: &Place, bound: &PlanBinding, policies: &Policies) -> Result<String> {
+    let whole = json!({
+        "deployment": place.deployment.id,
+        "mode": place.deployment.mode,
+        "environment": place.environment.id,
+        "connection": { "target": place.connection.target, "backend": place.connection.backend },
+        "policies": policies.digest(),
+        "bound": bound,
+    });
+    let text = serde_json_canonicalizer::to_string(&whole).map_err(|error| Error::internal("binding").because(error))?;
+    Ok(format!("sha256:{}", hash::hex(&hash::sha256(text.as_bytes()))))
+}
+
+/// The action that makes a deployment's plan real.
+pub(crate) const fn action_of(mode: Mode) -> Action {
+    match mode {
+        Mode::Destroy => Action::DeploymentDestroy,
+        Mode::Plan | Mode::Apply => Action::DeploymentApply,
+    }
+}
+
+/// Decides what a runner may do with the plan it has just made, which the run's own grant has already written down.
+/// Policy speaks about the author as they are now; approvals are counted here.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn decide(room: &Deploy, tenant_caller: &Caller, run: &RunRecord, place: &Place, changes: bool) -> Result<PlanDecision> {
+    if place.deployment.mode == Mode::Plan || !changes {
+        return Ok(PlanDecision::Done {});
+    }
+    let Some(plan) = &place.deployment.plan else { return Err(Error::internal("a decision without a plan")) };
+    if let Some(region) = foreign_region(&place.connection.target, &plan.facts) {
+        let reason = format!("the plan names region `{region}`, which the connection does not allow");
+        return refuse(room, tenant_caller, place, "region_not_allowed", reason).await;
+    }
+    let author = room.0.principals.current(tenant_caller.tenant, place.deployment.author, place.deployment.trace).await?;
+    let Some(author) = author else {
+        let reason = "whoever asked for the change can no longer act".to_owned();
+        return refuse(room, tenant_caller, place, "author_disabled", reason).await;
+    };
+    permit(room, tenant_caller, &author, run, place).await
+}
+
+/// Mints the permit, or says why not. Enters as the author, so the leaf of the act is the author's.
+async fn permit(room: &Deploy, runner: &Caller, author: &Caller, run: &RunRecord, seen: &Place) -> Result<PlanDecision> {
+    let action = action_of(seen.deployment.mode);
+    let mut entry = room.gate().enter(author, action).await?;
+    let Some(place) = place(&mut entry, seen.deployment.id.uuid()).await? else {
+        return Err(entry.not_found("deployment").await);
+    };
+    let Some(plan) = place.deployment.plan.clone() else { return Err(Error::internal("a permit without a plan")) };
+    let (_, policies) = room.gate().active_policies(entry.tx()).await?;
+    let around = Circumstances { approvals: 0, plan: Some(seen_by_policy(&plan.facts)), isolation: run.isolation };
+    let facts = Facts::new(author, &place.resource(), &around, room.gate().world().now());
+    let Some(needed) = policies.approvals_needed(action, &facts)? else {
+        let reasons = policies.decide(action, &facts)?;
+        drop(entry);
+        let why = reasons.reasons.first().map_or_else(|| "no role of the author permits it".to_owned(), |id| format!("policy `{id}`"));
+        return refuse(room, runner, &place, "policy_refused", format!("policy refuses this plan: {why}")).await;
+    };
+    let approval = approvals::latest_for(entry.tx(), place.deployment.id.uuid()).await?;
+    let now = room.gate().world().now();
+    let usable = approval.filter(|approval| {
+        approval.state_at(now) == approvals::State::Approved && approval.binding == plan.binding && approval.quorum >= needed
+    });
+    let approvals = match &usable {
+        Some(approval) => approvals::count(entry.tx(), approval).await?,
+        None => 0,
+    };
+    if approvals < needed {
+        drop(entry);
+        return ask_others(room, runner, &place, &plan, needed).await;
+    }
+    let mut grant = entry.admit_under(place.resource(), Circumstances { approvals, ..around }).await?;
+    if let Some(approval) = &usable {
+        approvals::consume(grant.tx(), approval, now).await?;
+    }
+    let permit = grant.world().uuid();
+    runs::sql::set_permit(grant.tx(), run.id, permit).await?;
+    let mut deployment = place.deployment.clone();
+    deployment.state = State::Applying;
+    advance(&mut grant, State::Planning, &deployment).await?;
+    let detail = json!({ "permit": permit, "run": run.id, "binding": plan.binding, "bound": plan.bound,
+        "approval": usable.as_ref().map(|approval| approval.id), "isolation": run.isolation });
+    grant.commit(Done::with(detail).outcome(Recorded::Intent)).await?;
+    room.wake();
+    Ok(PlanDecision::Apply { permit })
+}
+
+/// Asks others to agree to exactly this plan.
+async fn ask_others(room: &Deploy, runner: &Caller, place: &Place, plan: &Plan, quorum: u8) -> Result<PlanDecision> {
+    let mut grant = room.gate().grant(runner, Action::RunReport, own(runner, place)).await?;
+    let new = approvals::New {
+        action: action_of(place.deployment.mode),
+        resource: place.deployment.id.uuid(),
+        environment: place.environment.id,
+        author: place.deployment.author,
+        binding: plan.binding.clone(),
+        quorum,
+    };
+    let world = grant.world().clone();
+    let request = approvals::request(grant.tx(), &world, new).await?;
+    let mut deployment = place.deployment.clone();
+    deployment.state = State::AwaitingApproval;
+    deployment.approval = Some(request.id.uuid());
+    advance(&mut grant, State::Planning, &deployment).await?;
+    let detail = json!({ "approval": request.id, "binding": plan.binding, "quorum": quorum });
+    grant.commit(Done::with(detail)).await?;
+    room.wake();
+    let people = if quorum == 1 { "somebody else has" } else { "others have" };
+    Ok(PlanDecision::Wait { reason: format!("{quorum} approval(s) needed: {people} to agree to {}", plan.binding) })
+}
+
+async fn refuse(room: &Deploy, runner: &Caller, place: &Place, code: &str, reason: String) -> Result<PlanDecision> {
+    let mut grant = room.gate().grant(runner, Action::RunReport, own(runner, place)).await?;
+    let mut deployment = place.deployment.clone();
+    deployment.state = State::Refused;
+    deployment.outcome = Some(outcome(code, reason.clone(), None));
+    advance(&mut grant, State::Planning, &deployment).await?;
+    let resource = place.resource();
+    let done = Done::with(json!({ "code": code, "told": reason })).outcome(Recorded::Refuse);
+    grant.also(action_of(deployment.mode), &resource, done).await?;
+    grant.commit(Done::plain()).await?;
+    room.wake();
+    Ok(PlanDecision::Refused { reason })
+}
+
+/// The deployment as the resource of its own runner.
+pub(crate) fn own(runner: &Caller, place: &Place) -> writ_gate::Resource {
+    place.resource().of(runner.principal)
+}
+
+pub(crate) async fn advance(grant: &mut Grant, from: State, to: &crate::model::DeploymentRecord) -> Result<()> {
+    let now = grant.world().now();
+    if sql::advance(grant.tx(), from, to, now).await? {
+        return Ok(());
+    }
+    Err(Error::conflict("deployment_moved", "the deployment moved on at the same moment"))
+}
+
+/// The first region of a plan that its connection does not allow.
+fn foreign_region<'a>(cloud: &Cloud, facts: &'a PlanFacts) -> Option<&'a String> {
+    let (home, allowed) = match cloud {
+        Cloud::Aws { region, allowed_regions, .. } => (Some(region), allowed_regions),
+        Cloud::Azure { allowed_regions, .. } | Cloud::Gcp { allowed_regions, .. } => (None, allowed_regions),
+        Cloud::Local {} => return None,
+    };
+    if home.is_none() && allowed.is_empty() {
+        return None;
+    }
+    facts.regions.iter().find(|region| Some(*region) != home && !allowed.contains(region))
+}
+
+fn seen_by_policy(facts: &PlanFacts) -> PlanSeen {
+    PlanSeen {
+        create: facts.create,
+        update: facts.update,
+        delete: facts.delete,
+        replace: facts.replace,
+        types: facts.types.keys().cloned().collect(),
+        regions: facts.regions.clone(),
+        images: facts.images.clone(),
+        providers: facts.providers.clone(),
+    }
+}

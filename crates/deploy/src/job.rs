@@ -1,0 +1,161 @@
+//! The worker that starts runners, notices when one is gone, and lets unanswered requests for approval expire.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use writ_crypto::runner_token::RunnerClaims;
+use writ_gate::{Done, Outcome as Recorded, approvals};
+use writ_kernel::{Action, Caller, Error, Result, TenantId};
+use writ_wire::deployments::State;
+
+use crate::{
+    decision,
+    deployments::{outcome, place},
+    model::Deploy,
+    ports::{Launch, Launcher, LocalState},
+    runs, sql, tokens,
+};
+
+/// How much is done at once, and how long is waited for signs of life.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Runs of one tenant under way at once.
+    pub runs_of_tenant: u32,
+    /// How often the worker looks for work that nobody announced.
+    pub every: Duration,
+    /// A run that is silent for this long is gone.
+    pub silence: Duration,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { runs_of_tenant: 10, every: Duration::from_secs(1), silence: Duration::from_secs(20) }
+    }
+}
+
+/// As many pieces of work are looked at in one round.
+const ROUND: i64 = 100;
+/// A run token outlives the run's deadline by this much, so that clocks may differ.
+const TOKEN_BUFFER: i64 = 60;
+
+/// The worker. Several servers may run one each: every step is a conditional change that only one of them makes.
+pub struct Scheduler {
+    room: Deploy,
+    launcher: Arc<dyn Launcher>,
+    terms: Terms,
+}
+
+impl Scheduler {
+    /// A worker for `room` that starts runners with `launcher`.
+    pub fn new(room: Deploy, launcher: Arc<dyn Launcher>, terms: Terms) -> Self {
+        Self { room, launcher, terms }
+    }
+
+    /// Works until the future is dropped. A round that fails is logged and tried again.
+    pub async fn run(self) {
+        loop {
+            let announced = self.room.0.changed.notified();
+            if let Err(error) = self.round().await
+                && error.kind() != writ_kernel::Kind::Sealed
+            {
+                tracing::warn!(%error, "a round of the deployment worker failed");
+            }
+            let _ = tokio::time::timeout(self.terms.every, announced).await;
+        }
+    }
+
+    /// One look at everything that waits.
+    ///
+    /// # Errors
+    /// When the database fails; what was done so far stays done.
+    pub async fn round(&self) -> Result<()> {
+        let gate = self.room.gate();
+        let now = gate.world().now();
+        let gone = runs::sql::vanished(&mut gate.db().system_read().await?, now.minus(self.terms.silence), now, ROUND).await?;
+        for (tenant, run) in gone {
+            tell(runs::lose(&self.room, tenant, run).await);
+        }
+        let stale = sql::stale_approvals(&mut gate.db().system_read().await?, now.minus(approvals::LIFETIME), ROUND).await?;
+        for (tenant, deployment) in stale {
+            tell(self.expire(tenant, deployment).await);
+        }
+        let waiting = sql::waiting(&mut gate.db().system_read().await?, ROUND).await?;
+        for (tenant, deployment) in waiting {
+            tell(self.start(tenant, deployment).await);
+        }
+        Ok(())
+    }
+
+    /// Starts a runner for a deployment, unless its environment or tenant is busy.
+    async fn start(&self, tenant: TenantId, deployment: uuid::Uuid) -> Result<()> {
+        let gate = self.room.gate();
+        let caller = Caller::system(tenant, gate.world());
+        let mut entry = gate.enter(&caller, Action::RunStart).await?;
+        let Some(place) = place(&mut entry, deployment).await? else { return Ok(()) };
+        let before = place.deployment.state;
+        let ready = matches!(before, State::Queued | State::Approved);
+        if !ready
+            || runs::sql::busy(entry.tx(), place.environment.id).await?
+            || runs::sql::active(entry.tx()).await? >= i64::from(self.terms.runs_of_tenant)
+        {
+            return Ok(());
+        }
+        let mut grant = entry.admit(place.resource()).await?;
+        let run = runs::fresh(gate.world(), &place);
+        runs::sql::insert(grant.tx(), &run, run.heartbeat_at).await?;
+        let mut planning = place.deployment.clone();
+        planning.state = State::Planning;
+        decision::advance(&mut grant, before, &planning).await?;
+        let done = Done::with(json!({ "run": run.id, "deadline": run.deadline })).outcome(Recorded::Intent);
+        grant.commit(done).await?;
+
+        let claims = RunnerClaims {
+            tenant,
+            deployment: run.deployment,
+            run: run.id,
+            nonce: writ_crypto::hash::hex(&gate.world().bytes::<16>()),
+            iat: gate.world().now().seconds(),
+            exp: run.deadline.seconds() + TOKEN_BUFFER,
+        };
+        let token = tokens::sign(gate, &claims).await?;
+        let local_state =
+            LocalState { environment: place.environment.id.uuid(), target: place.deployment.target.to_string() };
+        let launch =
+            Launch { tenant, deployment: run.deployment, run: run.id, token, deadline: run.deadline, local_state };
+        if let Err(error) = self.launcher.launch(launch).await {
+            tracing::error!(%error, run = %run.id, "a runner could not be started");
+            runs::lose(&self.room, tenant, run.id.uuid()).await?;
+        }
+        self.room.wake();
+        Ok(())
+    }
+
+    /// Nobody answered in time.
+    async fn expire(&self, tenant: TenantId, deployment: uuid::Uuid) -> Result<()> {
+        let gate = self.room.gate();
+        let caller = Caller::system(tenant, gate.world());
+        let mut entry = gate.enter(&caller, Action::RunStart).await?;
+        let Some(place) = place(&mut entry, deployment).await? else { return Ok(()) };
+        let mut grant = entry.admit(place.resource()).await?;
+        let mut refused = place.deployment.clone();
+        refused.state = State::Refused;
+        refused.outcome = Some(outcome("approval_expired", "nobody decided in time", Some("deploy again to ask again")));
+        decision::advance(&mut grant, State::AwaitingApproval, &refused).await?;
+        grant.commit(Done::with(json!({ "approval": place.deployment.approval })).outcome(Recorded::Refuse)).await?;
+        self.room.wake();
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scheduler").field("terms", &self.terms).finish_non_exhaustive()
+    }
+}
+
+/// One piece of work that fails must not keep the others waiting.
+fn tell(result: Result<(), Error>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "a piece of deployment work failed");
+    }
+}

@@ -1,0 +1,90 @@
+//! What can be known about a connection before any credential exists.
+
+use serde_json::json;
+use uuid::Uuid;
+use writ_gate::{Done, Environment, Gate, Receipt, tenancy};
+use writ_kernel::{Action, Caller, Result};
+use writ_wire::connections::{Cloud, PreflightCheck, PreflightReport, StateBackend};
+
+use crate::{model::ConnectionRecord, references, sql};
+
+/// Checks a connection and says what was found, row by row.
+pub(crate) async fn run(gate: &Gate, caller: &Caller, id: Uuid) -> Result<(PreflightReport, Receipt)> {
+    let mut entry = gate.enter(caller, Action::ConnectionPreflight).await?;
+    let Some(connection) = sql::connection(entry.tx(), id).await? else {
+        return Err(entry.not_found("connection").await);
+    };
+    let Some(environment) = tenancy::environment(entry.tx(), connection.environment).await? else {
+        return Err(entry.not_found("environment").await);
+    };
+    let report = report(&connection, &environment);
+    // Looking at an unsound connection is what this is for, so policy is asked about its environment only.
+    let resource = writ_gate::Resource::one("connection", connection.id).named(&connection.name).within(environment);
+    let grant = entry.admit(resource).await?;
+    let failed: Vec<&str> =
+        report.checks.iter().filter(|check| check.status == "fail").map(|check| check.check.as_str()).collect();
+    let done = Done::with(json!({ "passed": report.passed, "failed": failed }));
+    let receipt = grant.commit(done).await?;
+    Ok((report, receipt))
+}
+
+/// Every row of the report. Deployments are refused while one fails.
+pub(crate) fn report(connection: &ConnectionRecord, environment: &Environment) -> PreflightReport {
+    let form = references::checks(&connection.target, &connection.backend, &connection.allowed_providers);
+    let mut checks: Vec<PreflightCheck> = form.into_iter().map(of_form).collect();
+    checks.extend(of_environment(connection, environment));
+    checks.extend(of_match(connection));
+    checks.push(later("reachability", "role, vault, service account and state backend answer"));
+    checks.push(later("authority", "the runner can borrow what the connection refers to"));
+    let passed = checks.iter().all(|check| check.status != "fail");
+    PreflightReport { passed, checks }
+}
+
+fn row(check: &str, passed: bool, detail: String, fix: &str) -> PreflightCheck {
+    let status = if passed { "pass" } else { "fail" };
+    let fix = (!passed).then(|| fix.to_owned());
+    PreflightCheck { check: check.to_owned(), status: status.to_owned(), detail, fix }
+}
+
+fn later(check: &str, what: &str) -> PreflightCheck {
+    let detail = format!("{what}: only a runner can find out, and does so at the beginning of each run");
+    PreflightCheck { check: check.to_owned(), status: "skipped".to_owned(), detail, fix: None }
+}
+
+fn of_form(check: references::Check) -> PreflightCheck {
+    let detail = format!("`{}`: {}", check.field, check.expected);
+    row(check.name, check.passed, detail, "register the connection anew with a well-formed reference")
+}
+
+fn of_environment(connection: &ConnectionRecord, environment: &Environment) -> [PreflightCheck; 2] {
+    let dev = environment.kind == "dev";
+    let remote = !matches!(connection.backend, StateBackend::Local {});
+    let cloud = !matches!(connection.target, Cloud::Local {});
+    [
+        row(
+            "state_backend",
+            remote || dev,
+            format!("state is {} in an environment of kind {}", if remote { "remote" } else { "local" }, environment.kind),
+            "give the connection an s3, azurerm or gcs backend: local state is for environments of kind dev",
+        ),
+        row(
+            "cloud",
+            cloud || dev,
+            format!("the connection {} in an environment of kind {}", if cloud { "names a cloud" } else { "names no cloud" }, environment.kind),
+            "give the connection a cloud: none is for environments of kind dev",
+        ),
+    ]
+}
+
+/// A state backend of another cloud would need a second credential, which no run borrows.
+fn of_match(connection: &ConnectionRecord) -> Option<PreflightCheck> {
+    let fits = match (&connection.target, &connection.backend) {
+        (_, StateBackend::Local {})
+        | (Cloud::Aws { .. }, StateBackend::S3 { .. })
+        | (Cloud::Azure { .. }, StateBackend::Azurerm { .. })
+        | (Cloud::Gcp { .. }, StateBackend::Gcs { .. }) => true,
+        _ => false,
+    };
+    let fix = "keep state in the cloud the connection acts on: s3 for aws, azurerm for azure, gcs for gcp";
+    Some(row("backend_matches_cloud", fits, "the state backend belongs to the connection's cloud".to_owned(), fix))
+}

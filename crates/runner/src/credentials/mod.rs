@@ -130,6 +130,11 @@ impl Endpoint {
         ]
     }
 
+    /// Where it listens: what the tool's sandbox must let it reach.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// How long the current lease still lasts.
     pub async fn remaining(&self) -> Duration {
         self.leases.remaining().await

@@ -195,5 +195,7 @@ fn read_text(file: &Path) -> Result<String, &'static str> {
     if bytes.len() as u64 > FILE {
         return Err("the file is larger than 1 MiB");
     }
-    String::from_utf8(bytes).map_err(|_| "the file is not UTF-8")
+    let text = String::from_utf8(bytes).map_err(|_| "the file is not UTF-8")?;
+    // The tool skips a byte order mark too.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }

@@ -19,6 +19,7 @@ mod tree;
 use std::{fmt, path::Path};
 
 use serde::{Deserialize, Serialize};
+use writ_wire::connections::StateBackend;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,6 +67,17 @@ pub enum Backend {
     Gcs,
     /// A file. Only where the control plane keeps it.
     Local,
+}
+
+impl From<&StateBackend> for Backend {
+    fn from(state: &StateBackend) -> Self {
+        match state {
+            StateBackend::S3 { .. } => Self::S3,
+            StateBackend::Azurerm { .. } => Self::Azurerm,
+            StateBackend::Gcs { .. } => Self::Gcs,
+            StateBackend::Local {} => Self::Local,
+        }
+    }
 }
 
 impl Backend {

@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use proptest::prelude::*;
 use writ_runner::static_gate::{Backend, Finding, GatePolicy, Severity, check, passes};
+use writ_wire::connections::StateBackend;
 
 fn policy() -> GatePolicy {
     GatePolicy {
@@ -114,6 +115,7 @@ fn another_spelling_is_the_same_thing() {
     for text in [
         r#"data "\u0065xternal" "x" {}"#,
         "data external x {}",
+        "\u{feff}data \"external\" \"x\" {}",
         "data /* */ \"external\" \"x\" { # }\n}",
         "data \"external\" \"x\" {}\r\n",
     ] {
@@ -220,7 +222,7 @@ fn a_backend_is_the_connections_and_holds_no_secret() {
     }
     assert_eq!(backend("s3", "assume_role {}"), [("backend-identity", 3)]);
     assert_eq!(backend("s3", "bucket = \"b\"\nkey = \"k\"\nuse_lockfile = true"), []);
-    let local = GatePolicy { backend: Backend::Local, ..policy() };
+    let local = GatePolicy { backend: (&StateBackend::Local {}).into(), ..policy() };
     let text = "terraform {\n backend \"local\" {}\n}";
     assert_eq!(findings_under(&[("main.tf", text)], &local), []);
     let text = "terraform {\n backend \"local\" {\n path = \"../../x\"\n }\n}";

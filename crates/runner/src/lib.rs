@@ -1,1 +1,10 @@
 //! The disposable runner: borrows credentials, runs OpenTofu or Terraform, redacts, reports, dies
+
+#![forbid(unsafe_code)]
+
+pub mod aws;
+pub mod credentials;
+pub mod sandbox;
+pub mod static_gate;
+pub mod tool;
+pub mod workspace;

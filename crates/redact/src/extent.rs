@@ -87,6 +87,8 @@ pub(crate) enum Extent {
 pub(crate) const MARKER: usize = 32;
 /// How far back an extent looks behind where it resumes, in bytes.
 pub(crate) const LOOK_BEHIND: usize = 96;
+/// The longest run of backslashes that is taken for part of a closing quote.
+const ESCAPE: usize = 16;
 /// After so many lines without key material an unfinished private-key block is over.
 const QUIET: u8 = 8;
 /// A run of so many base64 characters is key material.
@@ -136,8 +138,10 @@ fn until(view: View<'_>, from: usize, stop: impl Fn(u8) -> bool) -> Reach {
 }
 
 /// With a quote behind `depth` backslashes, each level of quoting doubles the backslashes and adds one, so a
-/// run of `n` before a quote closes exactly when `n mod 2(depth + 1) = depth`.
+/// run of `n` before a quote closes exactly when `n mod 2(depth + 1) = depth`. Of a run that goes on no more is
+/// held back than tells this.
 fn quoted(quote: u8, depth: usize, view: View<'_>, from: usize) -> Reach {
+    let period = 2 * (depth + 1);
     let mut at = from;
     loop {
         let stop = match until(view, at, |byte| byte == b'\\' || byte == quote || byte == b'\n') {
@@ -149,17 +153,19 @@ fn quoted(quote: u8, depth: usize, view: View<'_>, from: usize) -> Reach {
         }
         let after = match until(view, stop, |byte| byte != b'\\') {
             Reach::Closed(after) => after,
-            Reach::Open(_) => return Reach::Open(stop),
+            Reach::Open(end) => {
+                return Reach::Open(stop + ((end - stop) / period).saturating_sub(1) * period);
+            }
         };
         let slashes = after - stop;
-        if view.text.get(after) == Some(&quote) && slashes % (2 * (depth + 1)) == depth {
+        if view.text.get(after) == Some(&quote) && slashes % period == depth {
             return Reach::Closed(after - depth);
         }
         at = if view.text.get(after) == Some(&quote) { after + 1 } else { after };
     }
 }
 
-/// Backslashes just before a closing quote belong to that quote.
+/// Backslashes just before a closing quote belong to that quote, [`ESCAPE`] of them at the most.
 fn bare(stops: Stops, view: View<'_>, from: usize) -> Reach {
     let mut at = from;
     loop {
@@ -169,10 +175,10 @@ fn bare(stops: Stops, view: View<'_>, from: usize) -> Reach {
         };
         let after = match until(view, stop, |byte| byte != b'\\') {
             Reach::Closed(after) => after,
-            Reach::Open(_) => return Reach::Open(stop),
+            Reach::Open(end) => return Reach::Open(stop.max(end.saturating_sub(ESCAPE))),
         };
         if after == stop || matches!(view.text.get(after), Some(b'"' | b'\'' | b'`')) {
-            return Reach::Closed(stop);
+            return Reach::Closed(stop.max(after.saturating_sub(ESCAPE)));
         }
         at = after;
     }

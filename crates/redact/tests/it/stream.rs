@@ -174,6 +174,24 @@ fn a_finished_line_leaves_at_once() {
 }
 
 #[test]
+fn backslashes_without_end_are_not_held_back() {
+    for opening in ["token = \"a1b2c3", "token=a1b2c3"] {
+        let slashes = "\\".repeat(100_000);
+        let text = format!("{opening}{slashes}\" end");
+        let whole = redacted(&Values::new(), text.as_bytes());
+        assert!(whole.starts_with("token") && whole.len() < 100, "{whole}");
+        assert_eq!(redacted_in_chunks(&Values::new(), text.as_bytes(), &[997, 3]), whole);
+        let mut redactor = Redactor::new(&RULES, &Values::new());
+        let mut out = Vec::new();
+        redactor.push(format!("{opening}{slashes}").as_bytes(), &mut out);
+        redactor.learn(&known("qpwoei12"));
+        redactor.push(b"\" qpwoei12 ", &mut out);
+        redactor.finish(&mut out);
+        assert!(String::from_utf8_lossy(&out).ends_with(" [REDACTED:known] "));
+    }
+}
+
+#[test]
 fn a_secret_of_many_megabytes_needs_no_memory() {
     let mut redactor = Redactor::new(&RULES, &Values::new());
     let mut out = Vec::new();

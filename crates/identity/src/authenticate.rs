@@ -4,7 +4,10 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use writ_crypto::Token;
 use writ_gate::Gate;
-use writ_kernel::{Action, Caller, Credential, Error, Principal, Id, PrincipalKind, Result, Role, Scopes, TenantId};
+use writ_kernel::{
+    Action, Caller, Credential, Error, Id, Principal, PrincipalKind, Result, Role, Scopes, TenantId, Timestamp, TraceId,
+};
+use writ_store::Tx;
 use writ_web::{Authenticate, From};
 
 use crate::{
@@ -47,11 +50,7 @@ pub(crate) async fn presented(gate: &Gate, token: &str) -> Result<(TenantId, Cre
 /// Who the credential belongs to, with the roles that hold now.
 pub(crate) async fn caller_of(gate: &Gate, tenant: TenantId, record: &CredentialRecord, from: From) -> Result<Caller> {
     let mut tx = gate.db().read(tenant).await?;
-    let now = gate.world().now();
-    let roles = sql::bindings_of(&mut tx, record.principal).await?;
-    let roles = roles.into_iter().filter(|binding| binding.expires_at.is_none_or(|end| now < end));
-    let roles: Arc<[Role]> =
-        roles.map(|binding| Role { name: binding.role, environment: binding.environment }).collect();
+    let roles = roles(&mut tx, record.principal, gate.world().now()).await?;
     Ok(Caller {
         tenant,
         principal: record.principal,
@@ -102,4 +101,32 @@ async fn touch(gate: &Gate, tenant: TenantId, record: &CredentialRecord) -> Resu
     let mut tx = gate.db().tx(tenant).await?;
     sql::touch_credential(&mut tx, record.id, now).await?;
     tx.commit().await
+}
+
+impl Identity {
+    /// `principal` with the roles it holds at this moment; `None` when it is unknown or disabled. For what the house
+    /// does later on behalf of somebody who asked for it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn current(&self, tenant: TenantId, principal: Id<Principal>, trace: TraceId) -> Result<Option<Caller>> {
+        let mut tx = self.gate.db().read(tenant).await?;
+        let id = principal.uuid();
+        let kind = if sql::person(&mut tx, id).await?.is_some_and(|person| person.active) {
+            PrincipalKind::Person
+        } else if sql::service(&mut tx, id).await?.is_some_and(|service| service.active) {
+            PrincipalKind::Service
+        } else {
+            return Ok(None);
+        };
+        let roles = roles(&mut tx, principal, self.gate.world().now()).await?;
+        Ok(Some(Caller { principal, kind, roles, trace, ..Caller::system(tenant, self.gate.world()) }))
+    }
+}
+
+/// The roles that hold at `now`.
+async fn roles(tx: &mut Tx, principal: Id<Principal>, now: Timestamp) -> Result<Arc<[Role]>> {
+    let bindings = sql::bindings_of(tx, principal).await?.into_iter();
+    let holding = bindings.filter(|binding| binding.expires_at.is_none_or(|end| now < end));
+    Ok(holding.map(|binding| Role { name: binding.role, environment: binding.environment }).collect())
 }

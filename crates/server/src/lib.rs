@@ -1,1 +1,12 @@
-//! The daemon: reads its configuration once, wires the ports, listens, runs the workers
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod house;
+mod launch;
+pub mod logging;
+mod metrics;
+mod sys;
+
+pub use config::Config;
+pub use house::{Ready, openapi, serve};

@@ -1,0 +1,329 @@
+//! Configuration: a TOML file, overlaid by environment variables, read once.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use writ_kernel::{Error, Result};
+
+/// Everything the daemon can be told.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where its data lives: certificate, development key file, local state.
+    pub data_dir: PathBuf,
+    /// Where it listens.
+    #[serde(default)]
+    pub server: Server,
+    /// Where it keeps what it knows.
+    #[serde(default)]
+    pub database: Database,
+    /// How it runs runners.
+    #[serde(default)]
+    pub runner: Runner,
+    /// How much anybody may ask for.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Where randomness comes from, beside the operating system.
+    #[serde(default)]
+    pub entropy: Entropy,
+    /// What it says of itself.
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// Where the daemon listens.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// The address of the API, over TLS 1.3.
+    pub listen: SocketAddr,
+    /// The host name others know it by: it names the evidence logs and stands in the self-made certificate.
+    pub host: String,
+    /// A certificate chain in PEM; absent for a self-made certificate, which clients pin.
+    pub certificate: Option<PathBuf>,
+    /// The certificate's key in PEM.
+    pub key: Option<PathBuf>,
+    /// Refuse clients without a post-quantum key exchange.
+    pub require_post_quantum: bool,
+    /// The address of `/metrics`, plain HTTP; absent for none.
+    pub metrics: Option<SocketAddr>,
+    /// The longest a request may take, in seconds; a wait for output is added.
+    pub timeout_seconds: u64,
+    /// How long a shutdown waits for what is under way, in seconds.
+    pub drain_seconds: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            host: "localhost".to_owned(),
+            certificate: None,
+            key: None,
+            require_post_quantum: false,
+            metrics: None,
+            timeout_seconds: 60,
+            drain_seconds: 30,
+        }
+    }
+}
+
+/// Where the daemon keeps what it knows.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite:///path` or `postgres://…`; absent for `writ.db` in the data directory. May hold a password: prefer a
+    /// libpq service or password file.
+    #[serde(skip_serializing)]
+    pub url: Option<String>,
+    /// PostgreSQL: the URL of the role that owns the tables, for `writ migrate`.
+    #[serde(skip_serializing)]
+    pub migrate_url: Option<String>,
+}
+
+/// How the daemon runs runners.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Runner {
+    /// The OpenTofu or Terraform to use; absent for the first `tofu` or `terraform` on the path.
+    pub tool: Option<PathBuf>,
+    /// Where runners make their private workspaces; absent for memory-backed ones where there are such.
+    pub workspace: Option<PathBuf>,
+    /// A directory of providers that runners must take them from.
+    pub provider_mirror: Option<PathBuf>,
+    /// Runs of one tenant under way at once.
+    pub runs_of_tenant: u32,
+    /// A run that is silent for so many seconds is gone.
+    pub silence_seconds: u64,
+    /// How long a tool may take to stop when asked, in seconds.
+    pub grace_seconds: u64,
+    /// Where runners' own identity comes from, in the runner's words; absent for none, which suffices without a cloud.
+    pub identity: Option<serde_json::Value>,
+    /// Base URLs of cloud services by their name, where they are not the usual ones.
+    pub endpoints: BTreeMap<String, String>,
+}
+
+impl Default for Runner {
+    fn default() -> Self {
+        Self {
+            tool: None,
+            workspace: None,
+            provider_mirror: None,
+            runs_of_tenant: 10,
+            silence_seconds: 20,
+            grace_seconds: 30,
+            identity: None,
+            endpoints: BTreeMap::new(),
+        }
+    }
+}
+
+/// How much anybody may ask for.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Requests a second of one principal, sustained.
+    pub principal_per_second: u32,
+    /// Requests of one principal at once after a pause.
+    pub principal_burst: u32,
+    /// Requests a second of one tenant, sustained.
+    pub tenant_per_second: u32,
+    /// Requests of one tenant at once after a pause.
+    pub tenant_burst: u32,
+    /// Requests handled at once.
+    pub concurrency: usize,
+    /// Open connections.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            principal_per_second: 100,
+            principal_burst: 200,
+            tenant_per_second: 500,
+            tenant_burst: 1_000,
+            concurrency: 1_024,
+            connections: 4_096,
+        }
+    }
+}
+
+/// Where randomness comes from, beside the operating system.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Entropy {
+    /// Character devices or files of quantum generators, by name.
+    pub devices: BTreeMap<String, PathBuf>,
+}
+
+/// What the daemon says of itself.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// What is logged, as a filter: `info`, `writ_deploy=debug,info`.
+    pub filter: String,
+    /// One JSON object a line, for machines; else text for people.
+    pub json: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), json: false }
+    }
+}
+
+impl Config {
+    /// Reads the file, if one is given, and overlays every variable `WRIT_<SECTION>_<MEMBER>` of `environment`
+    /// (`WRIT_DATA_DIR`, `WRIT_SERVER_LISTEN`, …).
+    ///
+    /// # Errors
+    /// `Invalid`, naming the member and what is wrong with it.
+    pub fn load(file: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self> {
+        let mut table = match file {
+            None => toml::Table::new(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    let message = format!("the configuration `{}` cannot be read: {error}", path.display());
+                    Error::invalid("configuration", message)
+                })?;
+                text.parse().map_err(malformed)?
+            }
+        };
+        for (name, value) in environment {
+            if let Some(name) = name.strip_prefix("WRIT_") {
+                overlay(&mut table, name, &value);
+            }
+        }
+        let config: Self = table.try_into().map_err(malformed)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The JSON Schema of the file.
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(Self).to_value()
+    }
+
+    /// The database, as the server opens it.
+    ///
+    /// # Errors
+    /// `Invalid` when the URL is malformed.
+    pub fn database(&self) -> Result<writ_store::Config> {
+        match &self.database.url {
+            Some(url) => url.parse(),
+            None => Ok(writ_store::Config::Sqlite { path: self.data_dir.join("writ.db") }),
+        }
+    }
+
+    /// The database, as its owner opens it to bring it up to date.
+    ///
+    /// # Errors
+    /// `Invalid` when the URL is malformed.
+    pub fn database_of_owner(&self) -> Result<writ_store::Config> {
+        self.database.migrate_url.as_deref().map_or_else(|| self.database(), str::parse)
+    }
+
+    fn check(&self) -> Result<()> {
+        let wrong = |field: &str, why: &str| Err(Error::invalid("configuration", why.to_owned()).at(field));
+        if !self.data_dir.is_absolute() {
+            return wrong("data_dir", "the data directory is an absolute path");
+        }
+        if self.server.certificate.is_some() != self.server.key.is_some() {
+            return wrong("server.certificate", "a certificate and its key come together");
+        }
+        if self.server.timeout_seconds == 0 || self.runner.silence_seconds < 10 {
+            return wrong("server.timeout_seconds", "time-outs are at least 1 second, a runner's silence at least 10");
+        }
+        let host = &self.server.host;
+        if host.is_empty() || !host.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c)) {
+            return wrong("server.host", "the host is a DNS name");
+        }
+        if self.server.metrics.is_some_and(|metrics| metrics == self.server.listen) {
+            return wrong("server.metrics", "metrics have an address of their own");
+        }
+        self.database().map(drop)
+    }
+}
+
+const SECTIONS: &[&str] = &["SERVER", "DATABASE", "RUNNER", "LIMITS", "ENTROPY", "LOG"];
+
+/// Puts one variable in its place. A variable of no known section is not ours (like `WRIT_TOKEN` of the command line).
+fn overlay(table: &mut toml::Table, name: &str, value: &str) {
+    if name == "DATA_DIR" {
+        table.insert("data_dir".to_owned(), value.into());
+        return;
+    }
+    let Some((section, member)) = name.split_once('_').filter(|(section, _)| SECTIONS.contains(section)) else { return };
+    let section = table.entry(section.to_lowercase()).or_insert_with(|| toml::Table::new().into());
+    if let Some(section) = section.as_table_mut() {
+        section.insert(member.to_lowercase(), typed(value));
+    }
+}
+
+/// Numbers and booleans are what they look like; everything else is text.
+fn typed(value: &str) -> toml::Value {
+    match (value.parse::<i64>(), value.parse::<bool>()) {
+        (Ok(number), _) => number.into(),
+        (_, Ok(boolean)) => boolean.into(),
+        _ => value.into(),
+    }
+}
+
+fn malformed(error: impl std::fmt::Display) -> Error {
+    // Only the first line: the rest quotes the file, which may hold a password.
+    let text = error.to_string();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains('|') && !line.trim().is_empty()).collect();
+    Error::invalid("configuration", lines.join(": ")).hint("check it with `writ config check`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("writ.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(Some(&file), environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+    }
+
+    #[test]
+    fn a_data_directory_is_enough() {
+        let config = load("data_dir = '/var/lib/writ'", &[]).unwrap();
+        assert_eq!(config.server.listen.port(), 8443);
+        assert!(matches!(config.database().unwrap(), writ_store::Config::Sqlite { .. }));
+    }
+
+    #[test]
+    fn variables_win_over_the_file() {
+        let text = "data_dir = '/a'\n[server]\nlisten = '127.0.0.1:1'";
+        let config = load(text, &[("WRIT_SERVER_LISTEN", "127.0.0.1:2"), ("WRIT_DATA_DIR", "/b"), ("PATH", "x")]).unwrap();
+        assert_eq!((config.server.listen.port(), config.data_dir), (2, PathBuf::from("/b")));
+    }
+
+    #[test]
+    fn unknown_members_and_half_pairs_are_refused() {
+        for text in [
+            "data_dir = '/a'\nlissten = 1",
+            "data_dir = '/a'\n[server]\nprot = 1",
+            "data_dir = 'relative'",
+            "data_dir = '/a'\n[server]\ncertificate = '/x.pem'",
+            "data_dir = '/a'\n[server]\nhost = 'a/b'",
+            "data_dir = '/a'\n[database]\nurl = 'mysql://x'",
+        ] {
+            assert_eq!(load(text, &[]).unwrap_err().kind(), writ_kernel::Kind::Invalid, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_never_quotes_a_password() {
+        let error = load("data_dir = '/a'\n[database]\nurl = 'postgres://u:hunter2@'x", &[]).unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+}

@@ -1,0 +1,231 @@
+//! The composition root: everything that depends on something else is put together here.
+
+use std::{
+    fs,
+    future::Future,
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{Extension, Router};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use writ_crypto::{Entropy, entropy::Source, hash, password};
+use writ_deploy::{Deploy, Scheduler};
+use writ_gate::{Gate, Rate};
+use writ_identity::Identity;
+use writ_kernel::{Clock, Error, Result, Timestamp, World};
+use writ_seal::Seal;
+use writ_store::Db;
+use writ_web::{
+    Authenticate, Guard, Limits, Manners, Terms, Transport, openapi,
+    tls::{KeyExchange, Pem, Tls},
+};
+
+use crate::{
+    config::Config,
+    launch::LocalRunners,
+    metrics::{self, Metrics},
+    sys::{self, Sys, VERSION},
+};
+
+/// What a server that has begun to listen tells whoever started it.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The SHA-256 of its certificate, hex, for clients to pin.
+    pub pin: String,
+}
+
+/// Serves until `shutdown` completes, then drains and closes. Tells `ready` once it listens.
+///
+/// # Errors
+/// When the configuration, the database or the address cannot be used.
+pub async fn serve(config: Config, ready: impl FnOnce(Ready), shutdown: impl Future<Output = ()> + Send) -> Result<()> {
+    make_private(&config.data_dir)?;
+    let world = World::new(Arc::new(SystemClock), Arc::new(entropy(&config)));
+    writ_store::migrate(&config.database_of_owner()?, &world).await?;
+    let db = Db::open(&config.database()?, world.clone()).await?;
+    let seal = Seal::new(db.clone(), world.clone(), config.data_dir.join("dev.key"), password::Params::default());
+    let gate = Gate::new(db.clone(), seal.clone(), world.clone(), limits(&config));
+    unseal_with_key_file(&seal).await?;
+
+    let identity = Identity::new(gate.clone());
+    let deploy = Deploy::new(gate.clone(), Arc::new(People(identity.clone())));
+    let pem = certificate(&config, world.now())?;
+    let exchange = if config.server.require_post_quantum { KeyExchange::Hybrid } else { KeyExchange::HybridOrClassical };
+    let tls = Tls::new(&pem, exchange)?;
+    let pin = hash::hex(&tls.pin());
+
+    let listener = bind(config.server.listen).await?;
+    let address = listener.local_addr().map_err(|error| Error::internal("a listener has no address").because(error))?;
+    let metrics = Metrics::new();
+    let router = router(&config, &gate, &identity, &deploy, &metrics);
+    let launcher = LocalRunners {
+        config: config.runner.clone(),
+        program: std::env::current_exe().map_err(|error| Error::internal("own program").because(error))?,
+        server_url: format!("https://{}", reachable(address)),
+        pin: pin.clone(),
+        states: config.data_dir.join("states"),
+    };
+    let terms = writ_deploy::Terms {
+        runs_of_tenant: config.runner.runs_of_tenant,
+        silence: Duration::from_secs(config.runner.silence_seconds),
+        ..writ_deploy::Terms::default()
+    };
+
+    let (stop, stopping) = watch::channel(false);
+    let mut workers = JoinSet::new();
+    workers.spawn(until(stopping.clone(), Scheduler::new(deploy, Arc::new(launcher), terms).run()));
+    if let Some(address) = config.server.metrics {
+        let routes = metrics::routes(Arc::clone(&metrics), db.clone(), move || seal.is_closed());
+        let listener = bind(address).await?;
+        workers.spawn(until(stopping.clone(), serve_metrics(listener, routes)));
+    }
+    tracing::info!(%address, version = VERSION, "serving");
+    ready(Ready { address, pin });
+
+    let drain = Duration::from_secs(config.server.drain_seconds);
+    let limits = Limits { connections: config.limits.connections, drain, ..Limits::default() };
+    let observe = Box::new(move |event| metrics.connection(event));
+    let served = writ_web::serve(listener, router, Terms { transport: Transport::Tls(tls), limits, observe }, shutdown).await;
+    let _ = stop.send(true);
+    while workers.join_next().await.is_some() {}
+    db.close().await?;
+    tracing::info!("drained and closed");
+    served
+}
+
+/// The OpenAPI document of everything the server answers, as it is committed.
+///
+/// # Errors
+/// `Internal` when it cannot be written.
+pub fn openapi(gate: &Gate) -> Result<String> {
+    let identity = Identity::new(gate.clone());
+    let deploy = Deploy::new(gate.clone(), Arc::new(People(identity.clone())));
+    let (_, document) = openapi::assemble("Writ", VERSION, rooms(gate, &identity, &deploy));
+    openapi::to_json(&document)
+}
+
+fn rooms(gate: &Gate, identity: &Identity, deploy: &Deploy) -> [openapi::OpenApiRouter; 4] {
+    [
+        sys::routes(Sys { gate: gate.clone() }),
+        writ_identity::routes(identity.clone()),
+        writ_deploy::routes(deploy.clone()),
+        writ_deploy::runner_routes(deploy.clone()),
+    ]
+}
+
+fn router(config: &Config, gate: &Gate, identity: &Identity, deploy: &Deploy, metrics: &Arc<Metrics>) -> Router {
+    let (router, _) = openapi::assemble("Writ", VERSION, rooms(gate, identity, deploy));
+    let authenticate: Arc<dyn Authenticate> = Arc::new(identity.clone());
+    let (seal, metrics) = (gate.seal().clone(), Arc::clone(metrics));
+    let manners = Manners {
+        world: gate.world().clone(),
+        body_limit: 1024 * 1024,
+        timeout: Duration::from_secs(config.server.timeout_seconds),
+        concurrency: config.limits.concurrency,
+        guard: Guard { sealed: Box::new(move || seal.is_closed()), open: sys::OPEN },
+        observe: Box::new(move |served| metrics.served(served)),
+    };
+    manners.teach(router.layer(Extension(authenticate)))
+}
+
+/// The port of the deploy room towards the identity room.
+pub(crate) struct People(pub(crate) Identity);
+
+impl writ_deploy::ports::Principals for People {
+    fn current(
+        &self,
+        tenant: writ_kernel::TenantId,
+        principal: writ_kernel::Id<writ_kernel::Principal>,
+        trace: writ_kernel::TraceId,
+    ) -> writ_deploy::ports::Boxed<'_, Result<Option<writ_kernel::Caller>>> {
+        Box::pin(self.0.current(tenant, principal, trace))
+    }
+}
+
+/// The operating system's clock.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the time enters")]
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+fn entropy(config: &Config) -> Entropy {
+    let device = |(name, path): (&String, &PathBuf)| Source::Device { name: name.clone(), path: path.clone() };
+    Entropy::new(config.entropy.devices.iter().map(device).collect())
+}
+
+fn limits(config: &Config) -> writ_gate::Limits {
+    let limits = &config.limits;
+    writ_gate::Limits {
+        tenant: Rate { per_second: limits.tenant_per_second, burst: limits.tenant_burst },
+        principal: Rate { per_second: limits.principal_per_second, burst: limits.principal_burst },
+    }
+}
+
+/// A development key file unseals by itself; everything else waits for people.
+async fn unseal_with_key_file(seal: &Seal) -> Result<()> {
+    if seal.status().await?.protection == Some("dev-file") {
+        tracing::warn!("the root key is protected by a development key file: whoever has the disk has the keys");
+        seal.unseal(None).await?;
+    }
+    Ok(())
+}
+
+/// The configured certificate, or a self-made one that is kept for the next start.
+fn certificate(config: &Config, now: Timestamp) -> Result<Pem> {
+    if let (Some(chain), Some(key)) = (&config.server.certificate, &config.server.key) {
+        return Pem::load(chain, key);
+    }
+    let (chain, key) = (config.data_dir.join("server.pem"), config.data_dir.join("server.key"));
+    if let Ok(pem) = Pem::load(&chain, &key) {
+        return Ok(pem);
+    }
+    let hosts = [config.server.host.clone()];
+    let pem = Pem::self_made(&hosts, now, Duration::from_secs(365 * 24 * 3600))?;
+    pem.save(&chain, &key)?;
+    Ok(pem)
+}
+
+fn make_private(directory: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Error::unavailable("data_dir", format!("the data directory `{}` cannot be used", directory.display())).because(error)
+    };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(failed)
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Error::unavailable("address_in_use", format!("cannot listen on `{address}`: {error}"))
+            .hint("another server may be running, or the address is not of this machine")
+    })
+}
+
+/// An address to connect to, for one to listen on.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
+}
+
+async fn serve_metrics(listener: TcpListener, routes: Router) {
+    let terms = Terms { transport: Transport::DangerousPlain, limits: Limits::default(), observe: Box::new(|_| {}) };
+    if let Err(error) = writ_web::serve(listener, routes, terms, std::future::pending()).await {
+        tracing::error!(%error, "the metrics listener failed");
+    }
+}
+
+async fn until(mut stopping: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        _ = stopping.wait_for(|stop| *stop) => {}
+    }
+}

@@ -1,0 +1,160 @@
+//! The seal and the health of the server.
+
+use axum::extract::State;
+use serde_json::json;
+use writ_crypto::SecretString;
+use writ_gate::{Done, Gate, Outcome as Recorded, Resource, tenancy::PLATFORM};
+use writ_kernel::{Action, Error, Name, Result};
+use writ_seal::{Protection as Protecting, Seal};
+use writ_web::{
+    Authenticated, Json, Outcome, Recorded as Answered,
+    openapi::{OpenApiRouter, routes},
+};
+use writ_wire::sys::{Health, InitRequest, InitResponse, Protection, RekeyRequest, SealStatus, UnsealRequest};
+
+/// The version everything reports.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The routes that a sealed server answers.
+pub(crate) const OPEN: &[&str] =
+    &["/healthz", "/readyz", "/api/v1/sys/seal-status", "/api/v1/sys/init", "/api/v1/sys/unseal"];
+
+/// What these operations need.
+#[derive(Clone)]
+pub(crate) struct Sys {
+    pub(crate) gate: Gate,
+}
+
+impl Sys {
+    fn seal(&self) -> &Seal {
+        self.gate.seal()
+    }
+}
+
+/// The operations.
+pub(crate) fn routes(sys: Sys) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(healthz))
+        .routes(routes!(readyz))
+        .routes(routes!(seal_status))
+        .routes(routes!(init))
+        .routes(routes!(unseal))
+        .routes(routes!(close))
+        .routes(routes!(rekey))
+        .routes(routes!(rotate))
+        .with_state(sys)
+}
+
+/// Whether the process lives.
+#[utoipa::path(get, path = "/healthz", tag = "sys", security(()), responses((status = 200, body = Health)))]
+async fn healthz(State(sys): State<Sys>) -> Outcome<Json<Health>> {
+    let status = if sys.seal().is_closed() { "sealed" } else { "ok" };
+    Ok(Json(Health { status: status.to_owned(), version: VERSION.to_owned(), problems: Vec::new() }))
+}
+
+/// Whether it can serve: unsealed, and the database answers.
+#[utoipa::path(get, path = "/readyz", tag = "sys", security(()), responses((status = 200, body = Health)))]
+async fn readyz(State(sys): State<Sys>) -> Outcome<Json<Health>> {
+    let status = sys.seal().status().await?;
+    if status.sealed {
+        return Err(Error::sealed().into());
+    }
+    Ok(Json(Health { status: "ok".to_owned(), version: VERSION.to_owned(), problems: Vec::new() }))
+}
+
+/// Whether the server holds its keys.
+#[utoipa::path(get, path = "/api/v1/sys/seal-status", tag = "sys", security(()),
+    responses((status = 200, body = SealStatus)))]
+async fn seal_status(State(sys): State<Sys>) -> Outcome<Json<SealStatus>> {
+    Ok(Json(status(sys.seal()).await?))
+}
+
+/// Initialise a new server. What it answers is shown once.
+#[utoipa::path(post, path = "/api/v1/sys/init", tag = "sys", security(()), request_body = InitRequest,
+    responses((status = 200, body = InitResponse)))]
+async fn init(State(sys): State<Sys>, Json(wanted): Json<InitRequest>) -> Outcome<Json<InitResponse>> {
+    let admin: Name = wanted.admin.parse().map_err(|error: Error| error.at("admin"))?;
+    let shares = sys.seal().init(protecting(wanted.protection)).await?;
+    let token = writ_identity::first_admin(&sys.gate, PLATFORM, &admin).await?;
+    Ok(Json(InitResponse { shares: plain(&shares), enrolment_token: Some(token.expose().to_owned()) }))
+}
+
+/// Give a share or the passphrase.
+#[utoipa::path(post, path = "/api/v1/sys/unseal", tag = "sys", security(()), request_body = UnsealRequest,
+    responses((status = 200, body = SealStatus)))]
+async fn unseal(State(sys): State<Sys>, Json(wanted): Json<UnsealRequest>) -> Outcome<Json<SealStatus>> {
+    if wanted.reset {
+        sys.seal().reset();
+    } else {
+        sys.seal().unseal(wanted.key.map(SecretString::new)).await?;
+    }
+    Ok(Json(status(sys.seal()).await?))
+}
+
+/// Seal the server: forget every key.
+#[utoipa::path(post, path = "/api/v1/sys/seal", tag = "sys", responses((status = 200, body = SealStatus)))]
+async fn close(State(sys): State<Sys>, Authenticated(caller): Authenticated) -> Outcome<Answered<Json<SealStatus>>> {
+    let grant = sys.gate.grant(&caller, Action::Seal, Resource::all("seal")).await?;
+    let receipt = grant.commit(Done::plain()).await?;
+    sys.seal().close();
+    sys.gate.forget();
+    Ok(Answered(receipt.to_string(), Json(status(sys.seal()).await?)))
+}
+
+/// Protect the same root key in another way. What it answers is shown once.
+#[utoipa::path(post, path = "/api/v1/sys/rekey", tag = "sys", request_body = RekeyRequest,
+    responses((status = 200, body = InitResponse)))]
+async fn rekey(
+    State(sys): State<Sys>,
+    Authenticated(caller): Authenticated,
+    Json(wanted): Json<RekeyRequest>,
+) -> Outcome<Answered<Json<InitResponse>>> {
+    let mut grant = sys.gate.grant(&caller, Action::Rekey, Resource::all("seal")).await?;
+    let shares = sys.seal().rekey(grant.tx(), protecting(wanted.protection)).await?;
+    let receipt = grant.commit(Done::with(json!({ "shares": shares.len() }))).await?;
+    Ok(Answered(receipt.to_string(), Json(InitResponse { shares: plain(&shares), enrolment_token: None })))
+}
+
+/// Replace the root key while serving. With shares, call it once for each.
+#[utoipa::path(post, path = "/api/v1/sys/rotate", tag = "sys", request_body = UnsealRequest,
+    responses((status = 200, body = SealStatus)))]
+async fn rotate(
+    State(sys): State<Sys>,
+    Authenticated(caller): Authenticated,
+    Json(wanted): Json<UnsealRequest>,
+) -> Outcome<Answered<Json<SealStatus>>> {
+    let grant = sys.gate.grant(&caller, Action::RootRotate, Resource::all("seal")).await?;
+    grant.commit(Done::plain().outcome(Recorded::Intent)).await?;
+    let rotated = sys.seal().rotate_root(wanted.key.map(SecretString::new)).await;
+    let done = match &rotated {
+        Ok(version) => Done::with(json!({ "version": version })).outcome(Recorded::Done),
+        Err(error) => Done::with(json!({ "code": error.code() })).outcome(Recorded::Fail),
+    };
+    let receipt = sys.gate.grant(&caller, Action::RootRotate, Resource::all("seal")).await?.commit(done).await?;
+    rotated?;
+    Ok(Answered(receipt.to_string(), Json(status(sys.seal()).await?)))
+}
+
+async fn status(seal: &Seal) -> Result<SealStatus> {
+    let status = seal.status().await?;
+    Ok(SealStatus {
+        initialized: status.initialized,
+        sealed: status.sealed,
+        provider: status.protection.map(str::to_owned),
+        threshold: status.threshold,
+        progress: status.threshold.map(|_| status.progress),
+        version: VERSION.to_owned(),
+    })
+}
+
+fn protecting(wanted: Protection) -> Protecting {
+    match wanted {
+        Protection::DevFile => Protecting::DevFile,
+        Protection::Passphrase { passphrase } => Protecting::Passphrase(SecretString::new(passphrase)),
+        Protection::Shamir { threshold, shares } => Protecting::Shamir { threshold, shares },
+    }
+}
+
+fn plain(shares: &[SecretString]) -> Vec<String> {
+    shares.iter().map(|share| share.expose().to_owned()).collect()
+}

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Write,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -110,6 +111,9 @@ impl<'a> Drive<'a> {
         for writable in &setting.writable {
             sandbox.hand_over(writable)?;
         }
+        if let (Some(_), Some(mirror)) = (&sandbox.account, &setting.mirror) {
+            check_open(mirror)?;
+        }
         let env = BTreeMap::from([
             ("PATH", PATH.to_owned()),
             ("LANG", "C.UTF-8".to_owned()),
@@ -187,6 +191,12 @@ impl<'a> Drive<'a> {
 
     /// Which version the state is at.
     pub async fn state(&self, watch: &Watch) -> Result<StateFacts> {
+        self.pull(watch).await.map(|(facts, _)| facts)
+    }
+
+    /// Which version the state is at, and the state itself in the form it is kept in, with every secret in it;
+    /// empty when there is none yet.
+    pub async fn pull(&self, watch: &Watch) -> Result<(StateFacts, SecretBytes)> {
         #[derive(Deserialize)]
         struct Head {
             lineage: String,
@@ -195,12 +205,12 @@ impl<'a> Drive<'a> {
         let state = SecretBytes::new(self.document("state", vec!["pull".to_owned()], watch).await?);
         let digest = hex(&sha256(state.expose()));
         if state.expose().trim_ascii().is_empty() {
-            return Ok(StateFacts { lineage: None, serial: 0, sha256: digest });
+            return Ok((StateFacts { lineage: None, serial: 0, sha256: digest }, state));
         }
         // The cause would quote the state.
         let head: Head = serde_json::from_slice(state.expose())
             .map_err(|_| Error::internal("the state pulled by the tool is malformed"))?;
-        Ok(StateFacts { lineage: Some(head.lineage), serial: head.serial, sha256: digest })
+        Ok((StateFacts { lineage: Some(head.lineage), serial: head.serial, sha256: digest }, state))
     }
 
     /// The state as a document, with every secret in it.
@@ -331,6 +341,19 @@ fn check_backend(key: &str, value: &str) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Whether a user that is nobody here can come to `mirror` and read it.
+fn check_open(mirror: &Path) -> Result<()> {
+    let others = |path: &Path| std::fs::metadata(path).map_or(0, |stat| stat.permissions().mode() & 0o7);
+    if others(mirror) & 0o5 == 0o5 && mirror.ancestors().all(|path| others(path) & 0o1 != 0) {
+        return Ok(());
+    }
+    Err(Error::unavailable(
+        "unreachable_mirror",
+        format!("the provider mirror `{}` is closed to other users", mirror.display()),
+    )
+    .hint("the tool runs as a user of its own: keep the mirror where everybody may read, like `/usr/share`"))
 }
 
 /// `directory` below `root`, when it leads nowhere else.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
+use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use writ_runner::{
     sandbox::{ACCOUNTS, Account, Exit, Isolation, Job, Launcher, Level, Limits, Process, Sandbox},
@@ -96,11 +97,18 @@ pub(crate) fn marker(number: u32) -> String {
     format!("8{number:02}{:07}", std::process::id())
 }
 
-/// How many processes of this machine have `marker` in their command line.
+/// The processes of this machine that have `marker` in their command line.
+pub(crate) fn processes(marker: &str) -> Vec<Pid> {
+    let has = |dir: &Path| {
+        fs::read(dir.join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(marker))
+    };
+    let entries = fs::read_dir("/proc").unwrap().flatten().filter(|entry| has(&entry.path()));
+    entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+/// How many there are.
 pub(crate) fn alive(marker: &str) -> usize {
-    let of = |dir: &Path| fs::read(dir.join("cmdline")).unwrap_or_default();
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    processes.filter(|entry| String::from_utf8_lossy(&of(&entry.path())).contains(marker)).count()
+    processes(marker).len()
 }
 
 /// A gzip-compressed tar archive of these files.

@@ -1,12 +1,24 @@
 //! What a program in the sandbox cannot do, and that nothing of it survives.
 
-use std::{net::TcpListener, os::unix::process::CommandExt, process::Command};
+use std::{
+    io::BufRead,
+    net::TcpListener,
+    os::unix::process::CommandExt,
+    process::{Command, Stdio},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::retry_on_intr,
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
+};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use writ_runner::sandbox::{Exit, Job, Level, Limits, Sandbox};
 
 use crate::common::{
-    LAUNCHER, alive, finish, launcher, marker, run, sandbox, sh, start, start_program, text, workspace,
+    LAUNCHER, alive, finish, launcher, marker, processes, run, sandbox, sh, start, start_program, text,
+    workspace,
 };
 
 #[tokio::test]
@@ -129,6 +141,65 @@ async fn dropping_the_process_ends_everything_it_started() {
     // The stream ends when the last process that holds it has ended.
     assert_eq!(text(out).await, "");
     assert_eq!(alive(&marker(3)), 0);
+}
+
+/// Kills `victim` and waits until every process with `marker` has ended of it.
+fn all_end_with(victim: Pid, marker: &str) {
+    let bystanders = processes(marker);
+    assert!(!bystanders.is_empty());
+    let ends: Vec<_> =
+        bystanders.iter().filter_map(|pid| pidfd_open(*pid, PidfdFlags::empty()).ok()).collect();
+    kill_process(victim, Signal::KILL).unwrap();
+    for end in &ends {
+        let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
+        let ended = retry_on_intr(|| poll(&mut [PollFd::new(end, PollFlags::IN)], Some(&patience)));
+        assert_eq!(ended.unwrap(), 1, "it lives on");
+    }
+}
+
+/// Not a test: what the next one kills.
+#[tokio::test]
+#[ignore = "runs until it is killed"]
+async fn a_runner_at_work() {
+    let script = format!("sleep {} & echo up; wait", std::env::var(MARKER).unwrap());
+    let mut process = start(&sandbox(), &workspace(), &script).await;
+    let (out, _err) = process.take_output();
+    println!("{:?}", BufReader::new(out.unwrap()).lines().next_line().await.unwrap());
+    process.ended().await.unwrap();
+}
+
+const MARKER: &str = "WRIT_TEST_MARKER";
+
+#[test]
+fn a_runner_that_is_killed_takes_everything_with_it() {
+    let parent = tempfile::tempdir_in(std::env::temp_dir()).unwrap();
+    let mut runner = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sandbox::a_runner_at_work", "--ignored", "--nocapture"])
+        .env(MARKER, marker(5))
+        .env("TMPDIR", parent.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufReader::new(runner.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("up")));
+    all_end_with(Pid::from_child(&runner), &marker(5));
+    runner.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_launcher_that_is_killed_takes_the_program_with_it() {
+    let mut process = start(&sandbox(), &workspace(), &format!("echo up; exec sleep {}", marker(6))).await;
+    let (out, _err) = process.take_output();
+    let mut lines = BufReader::new(out.unwrap()).lines();
+    lines.next_line().await.unwrap();
+    while processes(&format!("sleep\0{}", marker(6))).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let program = processes(&marker(6))[0];
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", program.as_raw_nonzero())).unwrap();
+    let warden = stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap();
+    all_end_with(Pid::from_raw(warden).unwrap(), &marker(6));
+    assert_eq!(process.ended().await.unwrap_err().code(), "launcher_lost");
 }
 
 #[tokio::test]

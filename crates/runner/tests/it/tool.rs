@@ -369,6 +369,21 @@ async fn a_credential_in_the_backend_settings_is_refused() {
 }
 
 #[tokio::test]
+async fn a_mirror_the_tool_cannot_reach_is_a_typed_error() {
+    let tool = tools().await.remove(0);
+    let (sandbox, workspace) = (sandbox(), configured(""));
+    let closed = tempfile::tempdir().unwrap();
+    fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let begun = |mirror: PathBuf| {
+        Drive::begin(&tool, &sandbox, &workspace, Setting { mirror: Some(mirror), ..setting() }).map(|_| ())
+    };
+    let refused = begun(closed.path().join("mirror")).map_err(|error| error.code());
+    let own_user = sandbox.account.is_some();
+    assert_eq!(refused, if own_user { Err("unreachable_mirror") } else { Ok(()) });
+    assert!(begun("/usr/share".into()).is_ok());
+}
+
+#[tokio::test]
 async fn a_directory_outside_the_configuration_is_refused() {
     let tool = tools().await.remove(0);
     let (sandbox, workspace) = (sandbox(), configured(""));

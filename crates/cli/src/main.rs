@@ -1,3 +1,32 @@
-//! Placeholder.
+//! The binary `writ`: the operator's hand, the server, the runner, and the verifier that needs no server.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod connect;
+mod demo;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::{args::Args, output::Output};
+
+fn main() -> ExitCode {
+    // The launcher must stay a process of one thread, so it is told apart before anything else begins.
+    if std::env::args_os().nth(1).is_some_and(|arg| arg == "__exec") {
+        return writ_runner::sandbox::launcher_main(std::env::args_os().skip(2));
+    }
+    let args = Args::parse();
+    let output = Output::new(args.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output.fail(&output::Failure::internal("cannot start the runtime", &error)),
+    };
+    match runtime.block_on(commands::run(args, &output)) {
+        Ok(code) => code,
+        Err(failure) => output.fail(&failure),
+    }
+}

@@ -99,14 +99,23 @@ pub async fn serve(config: Config, ready: impl FnOnce(Ready), shutdown: impl Fut
     served
 }
 
-/// The OpenAPI document of everything the server answers, as it is committed.
+/// The OpenAPI document of everything the server answers, as it is committed. Routes need rooms, and rooms a house:
+/// this one stands in a temporary directory and serves nobody.
 ///
 /// # Errors
 /// `Internal` when it cannot be written.
-pub fn openapi(gate: &Gate) -> Result<String> {
+pub async fn openapi() -> Result<String> {
+    let directory = tempfile::tempdir().map_err(|error| Error::internal("temporary directory").because(error))?;
+    let world = World::new(Arc::new(SystemClock), Arc::new(Entropy::os()));
+    let config = writ_store::Config::Sqlite { path: directory.path().join("writ.db") };
+    writ_store::migrate(&config, &world).await?;
+    let db = Db::open(&config, world.clone()).await?;
+    let seal = Seal::new(db.clone(), world.clone(), directory.path().join("dev.key"), password::Params::default());
+    let gate = Gate::new(db.clone(), seal, world, writ_gate::Limits::default());
     let identity = Identity::new(gate.clone());
     let deploy = Deploy::new(gate.clone(), Arc::new(People(identity.clone())));
-    let (_, document) = openapi::assemble("Writ", VERSION, rooms(gate, &identity, &deploy));
+    let (_, document) = openapi::assemble("Writ", VERSION, rooms(&gate, &identity, &deploy));
+    db.close().await?;
     openapi::to_json(&document)
 }
 

@@ -35,11 +35,13 @@ pub(crate) struct PayloadKeys {
     known: Mutex<HashMap<KeyName, Arc<PayloadKey>>>,
 }
 
-/// One key for each subject and month: destroying it erases the subject's month from every payload.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// One key for each subject and month: destroying it erases the subject's month from every payload. It is remembered
+/// under the subject's pseudonym: erasure ends a pseudonym, on every server at once, so a key that was destroyed is
+/// never sealed with again.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct KeyName {
     tenant: Uuid,
-    subject: Uuid,
+    pseudonym: String,
     month: i64,
 }
 
@@ -67,8 +69,8 @@ impl PayloadKeys {
         self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
     }
 
-    fn find(&self, name: KeyName) -> Option<Arc<PayloadKey>> {
-        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&name).cloned()
+    fn find(&self, name: &KeyName) -> Option<Arc<PayloadKey>> {
+        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(name).cloned()
     }
 }
 
@@ -89,7 +91,7 @@ pub(crate) async fn write(
         Some(id) => Some(sql::pseudonym_of(tx, id, &pseudonym('o', world)).await?),
         None => None,
     };
-    let (key, new) = payload_key(tx, world, keys, payload_keys, subject, now).await?;
+    let (key, new) = payload_key(tx, world, keys, payload_keys, (subject, &actor), now).await?;
     let payload = payload(caller, action, resource, around, decision, done, &world.bytes())?;
     let leaf = Leaf {
         v: 1,
@@ -142,11 +144,11 @@ async fn payload_key(
     world: &World,
     keys: &TenantKeys,
     payload_keys: &PayloadKeys,
-    subject: Uuid,
+    (subject, pseudonym): (Uuid, &str),
     now: Timestamp,
 ) -> Result<(Arc<PayloadKey>, NewKey)> {
-    let name = KeyName { tenant: tx.tenant().uuid(), subject, month: month(now) };
-    if let Some(key) = payload_keys.find(name) {
+    let name = KeyName { tenant: tx.tenant().uuid(), pseudonym: pseudonym.to_owned(), month: month(now) };
+    if let Some(key) = payload_keys.find(&name) {
         return Ok((key, None));
     }
     let key = match sql::payload_key(tx, subject, name.month).await? {

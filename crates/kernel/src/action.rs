@@ -137,6 +137,8 @@ actions! {
     EvidenceRead = "evidence.log.read" Read,
     /// Export evidence in bulk.
     EvidenceExport = "evidence.log.export" Read,
+    /// Destroy what ties a person to their records, and what their records say beside the leaf.
+    EvidenceErase = "evidence.subjects.erase" Write,
 }
 
 impl fmt::Display for Action {

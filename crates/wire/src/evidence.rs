@@ -50,8 +50,10 @@ pub struct Record {
     pub leaf: String,
     /// SHA-256 of the leaf with the leaf prefix of RFC 6962: `sha256:<hex>`.
     pub leaf_hash: String,
-    /// Who, where and what: the decrypted payload; absent when its key was erased.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Whether what the record said beside the leaf was erased. The leaf stays provable.
+    pub erased: bool,
+    /// Who, where and what: the decrypted payload. `null` in listings, and when it was erased.
+    #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub payload: Option<serde_json::Value>,
 }
@@ -68,4 +70,49 @@ pub struct LogInfo {
     pub keys: Vec<String>,
     /// Where the tiles are, relative to the server: `/log/<log>/`.
     pub path: String,
+    /// The log of logs, whose leaves are the checkpoints of all logs of the server.
+    pub meta: MetaLog,
+}
+
+/// The log of logs.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MetaLog {
+    /// Its origin line.
+    pub origin: String,
+    /// The verifier keys of its checkpoint's signatures, in signed-note form.
+    pub keys: Vec<String>,
+    /// Where its tiles are, relative to the server.
+    pub path: String,
+}
+
+/// Which records an export holds with what they say. The tree is always whole.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ExportQuery {
+    /// The first record whose payload is wanted, by its index; the first of all unless told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// The index after the last record whose payload is wanted; the end of the log unless told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
+}
+
+/// Whose records are to be erased.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EraseSubject {
+    /// The principal: a person or a service account.
+    pub subject: Uuid,
+}
+
+/// What an erasure destroyed.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Erasure {
+    /// The name the subject has in its leaves. Nothing ties the two together any more.
+    pub pseudonym: String,
+    /// How many payload keys were destroyed: one for each month in which the subject acted.
+    pub keys: u64,
 }

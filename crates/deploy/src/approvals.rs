@@ -51,8 +51,14 @@ pub(crate) async fn find(room: &Deploy, caller: &Caller, id: Uuid) -> Result<(wi
 }
 
 /// Agrees to a change, or refuses it. The last agreement that was needed queues the deployment again.
-pub(crate) async fn decide(room: &Deploy, caller: &Caller, id: Uuid, wanted: Decide) -> Result<(wire::Approval, Receipt)> {
-    let comment = wanted.comment.map(|text| text.parse::<Label>()).transpose().map_err(|error| error.at("comment"))?;
+pub(crate) async fn decide(
+    room: &Deploy,
+    caller: &Caller,
+    id: Uuid,
+    wanted: Decide,
+) -> Result<(wire::Approval, Receipt)> {
+    let comment =
+        wanted.comment.map(|text| text.parse::<Label>()).transpose().map_err(|error| error.at("comment"))?;
     let mut entry = room.gate().enter(caller, Action::ApprovalDecide).await?;
     let Some(request) = approvals::find(entry.tx(), Id::from_uuid(id)).await? else {
         return Err(entry.not_found("approval").await);
@@ -92,12 +98,23 @@ pub(crate) async fn decide(room: &Deploy, caller: &Caller, id: Uuid, wanted: Dec
 
 fn parse_state(text: &str) -> Result<approvals::State> {
     use approvals::State::{Approved, Expired, Pending, Rejected, Superseded, Used};
-    [Pending, Approved, Rejected, Expired, Superseded, Used].into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
-        Error::invalid("approval_state", "a state is pending, approved, rejected, expired, superseded or used").at("state")
-    })
+    [Pending, Approved, Rejected, Expired, Superseded, Used]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+        .ok_or_else(|| {
+            Error::invalid(
+                "approval_state",
+                "a state is pending, approved, rejected, expired, superseded or used",
+            )
+            .at("state")
+        })
 }
 
-fn to_wire(request: approvals::Request, votes: Vec<approvals::Vote>, now: writ_kernel::Timestamp) -> wire::Approval {
+fn to_wire(
+    request: approvals::Request,
+    votes: Vec<approvals::Vote>,
+    now: writ_kernel::Timestamp,
+) -> wire::Approval {
     let state = request.state_at(now).as_str().to_owned();
     let vote = |vote: approvals::Vote| wire::Vote {
         principal: vote.principal.uuid(),

@@ -41,12 +41,20 @@ pub(crate) fn read(packed: &[u8]) -> Result<Contents> {
             EntryType::Directory => continue,
             EntryType::Regular => {}
             EntryType::XGlobalHeader => continue,
-            _ => return Err(Error::invalid("archive_entry", format!("`{path}` is neither a file nor a directory"))),
+            _ => {
+                return Err(Error::invalid(
+                    "archive_entry",
+                    format!("`{path}` is neither a file nor a directory"),
+                ));
+            }
         }
         size += entry.size();
         if size > UNPACKED || files.len() >= FILES {
-            return Err(Error::too_large("configuration_too_large", "a configuration has at most 4000 files and 64 MiB")
-                .hint("leave out what the tool does not read, like `.terraform`"));
+            return Err(Error::too_large(
+                "configuration_too_large",
+                "a configuration has at most 4000 files and 64 MiB",
+            )
+            .hint("leave out what the tool does not read, like `.terraform`"));
         }
         let mut content = Vec::new();
         entry.read_to_end(&mut content).map_err(broken)?;
@@ -66,7 +74,8 @@ pub(crate) fn read(packed: &[u8]) -> Result<Contents> {
 fn plain_path(bytes: &[u8]) -> Result<String> {
     let refused = |why: &str| Error::invalid("archive_entry", format!("a path in the archive {why}"));
     let text = std::str::from_utf8(bytes).map_err(|_| refused("is not UTF-8"))?;
-    if text.len() > PATH || text.chars().any(char::is_control) || text.contains('\\') || text.starts_with('/') {
+    if text.len() > PATH || text.chars().any(char::is_control) || text.contains('\\') || text.starts_with('/')
+    {
         return Err(refused("is too long, absolute, or has odd characters"));
     }
     let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty() && *part != ".").collect();

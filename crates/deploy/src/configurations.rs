@@ -32,7 +32,11 @@ pub(crate) async fn create(
 }
 
 /// Lists configurations, oldest first.
-pub(crate) async fn list(gate: &Gate, caller: &Caller, page: PageRequest) -> Result<(Page<ConfigurationRecord>, Receipt)> {
+pub(crate) async fn list(
+    gate: &Gate,
+    caller: &Caller,
+    page: PageRequest,
+) -> Result<(Page<ConfigurationRecord>, Receipt)> {
     let mut grant = gate.grant(caller, Action::ConfigurationRead, Resource::all("configuration")).await?;
     let page = sql::configurations(grant.tx(), &page).await?;
     Ok((page, grant.commit(Done::plain()).await?))

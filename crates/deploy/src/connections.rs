@@ -12,7 +12,11 @@ use crate::{
 };
 
 /// Registers a connection for an environment.
-pub(crate) async fn create(gate: &Gate, caller: &Caller, wanted: CreateConnection) -> Result<(ConnectionRecord, Receipt)> {
+pub(crate) async fn create(
+    gate: &Gate,
+    caller: &Caller,
+    wanted: CreateConnection,
+) -> Result<(ConnectionRecord, Receipt)> {
     let name: Name = wanted.name.parse().map_err(|error: Error| error.at("name"))?;
     references::parse(&wanted.target, &wanted.backend, &wanted.allowed_providers)?;
     let mut entry = gate.enter(caller, Action::ConnectionCreate).await?;
@@ -29,7 +33,10 @@ pub(crate) async fn create(gate: &Gate, caller: &Caller, wanted: CreateConnectio
     };
     let mut grant = entry.admit(connection.resource(environment)).await?;
     sql::insert_connection(grant.tx(), &connection).await.map_err(|error| match error.kind() {
-        Kind::Conflict => Error::conflict("name_taken", format!("there is already a connection `{}`", connection.name)).at("name"),
+        Kind::Conflict => {
+            Error::conflict("name_taken", format!("there is already a connection `{}`", connection.name))
+                .at("name")
+        }
         _ => error,
     })?;
     let detail = json!({ "target": connection.target, "backend": connection.backend });
@@ -38,7 +45,11 @@ pub(crate) async fn create(gate: &Gate, caller: &Caller, wanted: CreateConnectio
 }
 
 /// Lists connections, oldest first.
-pub(crate) async fn list(gate: &Gate, caller: &Caller, page: PageRequest) -> Result<(Page<ConnectionRecord>, Receipt)> {
+pub(crate) async fn list(
+    gate: &Gate,
+    caller: &Caller,
+    page: PageRequest,
+) -> Result<(Page<ConnectionRecord>, Receipt)> {
     let mut grant = gate.grant(caller, Action::ConnectionRead, Resource::all("connection")).await?;
     let page = sql::connections(grant.tx(), &page).await?;
     Ok((page, grant.commit(Done::plain()).await?))

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 use writ_crypto::hash;
-use writ_gate::{Circumstances, Done, Facts, Grant, Outcome as Recorded, Plan as PlanSeen, approvals, policy::Policies};
+use writ_gate::{
+    Circumstances, Done, Facts, Grant, Outcome as Recorded, Plan as PlanSeen, approvals, policy::Policies,
+};
 use writ_kernel::{Action, Caller, Error, Result};
 use writ_wire::{
     connections::Cloud,
@@ -28,7 +30,8 @@ pub(crate) fn binding(place: &Place, bound: &PlanBinding, policies: &Policies) -
         "policies": policies.digest(),
         "bound": bound,
     });
-    let text = serde_json_canonicalizer::to_string(&whole).map_err(|error| Error::internal("binding").because(error))?;
+    let text = serde_json_canonicalizer::to_string(&whole)
+        .map_err(|error| Error::internal("binding").because(error))?;
     Ok(format!("sha256:{}", hash::hex(&hash::sha256(text.as_bytes()))))
 }
 
@@ -45,7 +48,13 @@ pub(crate) const fn action_of(mode: Mode) -> Action {
 ///
 /// # Errors
 /// When the database fails.
-pub(crate) async fn decide(room: &Deploy, tenant_caller: &Caller, run: &RunRecord, place: &Place, changes: bool) -> Result<PlanDecision> {
+pub(crate) async fn decide(
+    room: &Deploy,
+    tenant_caller: &Caller,
+    run: &RunRecord,
+    place: &Place,
+    changes: bool,
+) -> Result<PlanDecision> {
     if place.deployment.mode == Mode::Plan || !changes {
         return Ok(PlanDecision::Done {});
     }
@@ -54,7 +63,11 @@ pub(crate) async fn decide(room: &Deploy, tenant_caller: &Caller, run: &RunRecor
         let reason = format!("the plan names region `{region}`, which the connection does not allow");
         return refuse(room, tenant_caller, place, "region_not_allowed", reason).await;
     }
-    let author = room.0.principals.current(tenant_caller.tenant, place.deployment.author, place.deployment.trace).await?;
+    let author = room
+        .0
+        .principals
+        .current(tenant_caller.tenant, place.deployment.author, place.deployment.trace)
+        .await?;
     let Some(author) = author else {
         let reason = "whoever asked for the change can no longer act".to_owned();
         return refuse(room, tenant_caller, place, "author_disabled", reason).await;
@@ -63,26 +76,41 @@ pub(crate) async fn decide(room: &Deploy, tenant_caller: &Caller, run: &RunRecor
 }
 
 /// Mints the permit, or says why not. Enters as the author, so the leaf of the act is the author's.
-async fn permit(room: &Deploy, runner: &Caller, author: &Caller, run: &RunRecord, seen: &Place) -> Result<PlanDecision> {
+async fn permit(
+    room: &Deploy,
+    runner: &Caller,
+    author: &Caller,
+    run: &RunRecord,
+    seen: &Place,
+) -> Result<PlanDecision> {
     let action = action_of(seen.deployment.mode);
     let mut entry = room.gate().enter(author, action).await?;
     let Some(place) = place(&mut entry, seen.deployment.id.uuid()).await? else {
         return Err(entry.not_found("deployment").await);
     };
-    let Some(plan) = place.deployment.plan.clone() else { return Err(Error::internal("a permit without a plan")) };
+    let Some(plan) = place.deployment.plan.clone() else {
+        return Err(Error::internal("a permit without a plan"));
+    };
     let (_, policies) = room.gate().active_policies(entry.tx()).await?;
-    let around = Circumstances { approvals: 0, plan: Some(seen_by_policy(&plan.facts)), isolation: run.isolation };
+    let around =
+        Circumstances { approvals: 0, plan: Some(seen_by_policy(&plan.facts)), isolation: run.isolation };
     let facts = Facts::new(author, &place.resource(), &around, room.gate().world().now());
     let Some(needed) = policies.approvals_needed(action, &facts)? else {
         let reasons = policies.decide(action, &facts)?;
         drop(entry);
-        let why = reasons.reasons.first().map_or_else(|| "no role of the author permits it".to_owned(), |id| format!("policy `{id}`"));
-        return refuse(room, runner, &place, "policy_refused", format!("policy refuses this plan: {why}")).await;
+        let why = reasons
+            .reasons
+            .first()
+            .map_or_else(|| "no role of the author permits it".to_owned(), |id| format!("policy `{id}`"));
+        return refuse(room, runner, &place, "policy_refused", format!("policy refuses this plan: {why}"))
+            .await;
     };
     let approval = approvals::latest_for(entry.tx(), place.deployment.id.uuid()).await?;
     let now = room.gate().world().now();
     let usable = approval.filter(|approval| {
-        approval.state_at(now) == approvals::State::Approved && approval.binding == plan.binding && approval.quorum >= needed
+        approval.state_at(now) == approvals::State::Approved
+            && approval.binding == plan.binding
+            && approval.quorum >= needed
     });
     let approvals = match &usable {
         Some(approval) => approvals::count(entry.tx(), approval).await?,
@@ -109,7 +137,13 @@ async fn permit(room: &Deploy, runner: &Caller, author: &Caller, run: &RunRecord
 }
 
 /// Asks others to agree to exactly this plan.
-async fn ask_others(room: &Deploy, runner: &Caller, place: &Place, plan: &Plan, quorum: u8) -> Result<PlanDecision> {
+async fn ask_others(
+    room: &Deploy,
+    runner: &Caller,
+    place: &Place,
+    plan: &Plan,
+    quorum: u8,
+) -> Result<PlanDecision> {
     let mut grant = room.gate().grant(runner, Action::RunReport, own(runner, place)).await?;
     let new = approvals::New {
         action: action_of(place.deployment.mode),
@@ -129,10 +163,18 @@ async fn ask_others(room: &Deploy, runner: &Caller, place: &Place, plan: &Plan, 
     grant.commit(Done::with(detail)).await?;
     room.wake();
     let people = if quorum == 1 { "somebody else has" } else { "others have" };
-    Ok(PlanDecision::Wait { reason: format!("{quorum} approval(s) needed: {people} to agree to {}", plan.binding) })
+    Ok(PlanDecision::Wait {
+        reason: format!("{quorum} approval(s) needed: {people} to agree to {}", plan.binding),
+    })
 }
 
-async fn refuse(room: &Deploy, runner: &Caller, place: &Place, code: &str, reason: String) -> Result<PlanDecision> {
+async fn refuse(
+    room: &Deploy,
+    runner: &Caller,
+    place: &Place,
+    code: &str,
+    reason: String,
+) -> Result<PlanDecision> {
     let mut grant = room.gate().grant(runner, Action::RunReport, own(runner, place)).await?;
     let mut deployment = place.deployment.clone();
     deployment.state = State::Refused;
@@ -151,7 +193,11 @@ pub(crate) fn own(runner: &Caller, place: &Place) -> writ_gate::Resource {
     place.resource().of(runner.principal)
 }
 
-pub(crate) async fn advance(grant: &mut Grant, from: State, to: &crate::model::DeploymentRecord) -> Result<()> {
+pub(crate) async fn advance(
+    grant: &mut Grant,
+    from: State,
+    to: &crate::model::DeploymentRecord,
+) -> Result<()> {
     let now = grant.world().now();
     if sql::advance(grant.tx(), from, to, now).await? {
         return Ok(());

@@ -7,10 +7,13 @@ use uuid::Uuid;
 use writ_crypto::{Aad, hash};
 use writ_gate::{Done, Entry, Environment, Gate, Grant, Receipt, Resource, tenancy};
 use writ_kernel::{
-    Action, Caller, Configuration, Connection, Deployment, Error, Id, Label, Name, Page, PageRequest, Result, TenantId,
+    Action, Caller, Configuration, Connection, Deployment, Error, Id, Label, Name, Page, PageRequest, Result,
+    TenantId,
 };
 use writ_seal::TenantKeys;
-use writ_wire::deployments::{CreateDeployment, DeploymentQuery, Mode, Outcome, Output, OutputQuery, Rollback, State};
+use writ_wire::deployments::{
+    CreateDeployment, DeploymentQuery, Mode, Outcome, Output, OutputQuery, Rollback, State,
+};
 
 use crate::{
     model::{ConnectionRecord, Deploy, DeploymentRecord},
@@ -32,7 +35,15 @@ pub(crate) async fn create(
     let reason = label(wanted.reason)?;
     let timeout_seconds = timeout(wanted.timeout_seconds)?;
     let (connection, configuration) = (Id::from_uuid(wanted.connection), Id::from_uuid(wanted.configuration));
-    let new = New { target, reason, timeout_seconds, connection, configuration, mode: wanted.mode, variables: wanted.variables };
+    let new = New {
+        target,
+        reason,
+        timeout_seconds,
+        connection,
+        configuration,
+        mode: wanted.mode,
+        variables: wanted.variables,
+    };
     begin(room, caller, new, key).await
 }
 
@@ -67,7 +78,11 @@ pub(crate) async fn roll_back(
 }
 
 /// Lists deployments, newest first.
-pub(crate) async fn list(gate: &Gate, caller: &Caller, query: DeploymentQuery) -> Result<(Page<DeploymentRecord>, Receipt)> {
+pub(crate) async fn list(
+    gate: &Gate,
+    caller: &Caller,
+    query: DeploymentQuery,
+) -> Result<(Page<DeploymentRecord>, Receipt)> {
     let page = PageRequest::new(query.after, query.limit)?;
     let mut entry = gate.enter(caller, Action::DeploymentRead).await?;
     let mut resource = Resource::all("deployment");
@@ -89,7 +104,12 @@ pub(crate) async fn find(gate: &Gate, caller: &Caller, id: Uuid) -> Result<(Depl
 }
 
 /// Redacted output after a line, waiting for some if there is none yet and the deployment goes on.
-pub(crate) async fn output(room: &Deploy, caller: &Caller, id: Uuid, query: OutputQuery) -> Result<(Output, Receipt)> {
+pub(crate) async fn output(
+    room: &Deploy,
+    caller: &Caller,
+    id: Uuid,
+    query: OutputQuery,
+) -> Result<(Output, Receipt)> {
     let (_, grant) = admitted(room.gate(), caller, Action::DeploymentRead, id).await?;
     let receipt = grant.commit(Done::plain()).await?;
     let patience = Duration::from_secs(u64::from(query.wait.min(30)));
@@ -113,7 +133,8 @@ pub(crate) async fn output(room: &Deploy, caller: &Caller, id: Uuid, query: Outp
 
 /// Stops a deployment: at once when nobody works on it, else as soon as its runner hears of it.
 pub(crate) async fn cancel(room: &Deploy, caller: &Caller, id: Uuid) -> Result<(DeploymentRecord, Receipt)> {
-    let (Place { mut deployment, .. }, mut grant) = admitted(room.gate(), caller, Action::DeploymentCancel, id).await?;
+    let (Place { mut deployment, .. }, mut grant) =
+        admitted(room.gate(), caller, Action::DeploymentCancel, id).await?;
     let before = deployment.state;
     match before {
         state if state.is_final() => {
@@ -127,7 +148,10 @@ pub(crate) async fn cancel(room: &Deploy, caller: &Caller, id: Uuid) -> Result<(
     }
     let now = grant.world().now();
     if !sql::advance(grant.tx(), before, &deployment, now).await? {
-        return Err(Error::conflict("deployment_moved", "the deployment moved on at the same moment; try again"));
+        return Err(Error::conflict(
+            "deployment_moved",
+            "the deployment moved on at the same moment; try again",
+        ));
     }
     let receipt = grant.commit(Done::with(json!({ "state": before }))).await?;
     room.wake();
@@ -176,7 +200,12 @@ struct New {
     variables: BTreeMap<String, Value>,
 }
 
-async fn begin(room: &Deploy, caller: &Caller, new: New, key: Option<String>) -> Result<(DeploymentRecord, Receipt)> {
+async fn begin(
+    room: &Deploy,
+    caller: &Caller,
+    new: New,
+    key: Option<String>,
+) -> Result<(DeploymentRecord, Receipt)> {
     let mut entry = room.gate().enter(caller, Action::DeploymentCreate).await?;
     let Some(connection) = sql::connection(entry.tx(), new.connection.uuid()).await? else {
         return Err(entry.not_found("connection").await);
@@ -201,7 +230,11 @@ async fn begin(room: &Deploy, caller: &Caller, new: New, key: Option<String>) ->
         return repeated(grant, known, &request).await;
     }
     if sql::unfinished(grant.tx()).await? >= UNFINISHED {
-        let error = Error::exhausted("too_many_deployments", "the tenant has 200 unfinished deployments", Duration::from_secs(30));
+        let error = Error::exhausted(
+            "too_many_deployments",
+            "the tenant has 200 unfinished deployments",
+            Duration::from_secs(30),
+        );
         return Err(grant.refuse(error).await);
     }
     sql::insert_deployment(grant.tx(), &deployment).await?;
@@ -216,13 +249,21 @@ async fn begin(room: &Deploy, caller: &Caller, new: New, key: Option<String>) ->
     Ok((deployment, receipt))
 }
 
-async fn repeated(mut grant: Grant, known: sql::KeyRow, request: &str) -> Result<(DeploymentRecord, Receipt)> {
+async fn repeated(
+    mut grant: Grant,
+    known: sql::KeyRow,
+    request: &str,
+) -> Result<(DeploymentRecord, Receipt)> {
     if known.request_digest != request {
-        return Err(Error::conflict("idempotency_key_reused", "the idempotency key was used for another request")
-            .at("Idempotency-Key"));
+        return Err(Error::conflict(
+            "idempotency_key_reused",
+            "the idempotency key was used for another request",
+        )
+        .at("Idempotency-Key"));
     }
     let deployment = sql::deployment(grant.tx(), known.deployment_id).await?;
-    let deployment = deployment.ok_or_else(|| Error::internal("an idempotency key without its deployment"))?;
+    let deployment =
+        deployment.ok_or_else(|| Error::internal("an idempotency key without its deployment"))?;
     let receipt = grant.commit(Done::with(json!({ "repeated": deployment.id }))).await?;
     Ok((deployment, receipt))
 }
@@ -264,7 +305,11 @@ fn record(
 }
 
 /// The input variables of a deployment, opened.
-pub(crate) fn variables(keys: &TenantKeys, tenant: TenantId, deployment: &DeploymentRecord) -> Result<BTreeMap<String, Value>> {
+pub(crate) fn variables(
+    keys: &TenantKeys,
+    tenant: TenantId,
+    deployment: &DeploymentRecord,
+) -> Result<BTreeMap<String, Value>> {
     let text = keys.open(&variables_place(tenant, deployment.id), &deployment.sealed_variables)?;
     let text = std::str::from_utf8(text.expose()).map_err(|_| Error::internal("variables are not text"))?;
     sql::from_json(text)

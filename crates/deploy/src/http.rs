@@ -132,7 +132,8 @@ async fn upload_configuration(
     Query(query): Query<UploadQuery>,
     Bytes(packed): Bytes,
 ) -> Outcome<Recorded<Response>> {
-    let (configuration, receipt) = configurations::create(room.gate(), &caller, &packed, query.origin).await?;
+    let (configuration, receipt) =
+        configurations::create(room.gate(), &caller, &packed, query.origin).await?;
     let location = format!("/api/v1/configurations/{}", configuration.id);
     Ok(Recorded(receipt.to_string(), created(&location, Configuration::from(configuration))?))
 }

@@ -71,11 +71,19 @@ impl Scheduler {
     pub async fn round(&self) -> Result<()> {
         let gate = self.room.gate();
         let now = gate.world().now();
-        let gone = runs::sql::vanished(&mut gate.db().system_read().await?, now.minus(self.terms.silence), now, ROUND).await?;
+        let gone = runs::sql::vanished(
+            &mut gate.db().system_read().await?,
+            now.minus(self.terms.silence),
+            now,
+            ROUND,
+        )
+        .await?;
         for (tenant, run) in gone {
             tell(runs::lose(&self.room, tenant, run).await);
         }
-        let stale = sql::stale_approvals(&mut gate.db().system_read().await?, now.minus(approvals::LIFETIME), ROUND).await?;
+        let stale =
+            sql::stale_approvals(&mut gate.db().system_read().await?, now.minus(approvals::LIFETIME), ROUND)
+                .await?;
         for (tenant, deployment) in stale {
             tell(self.expire(tenant, deployment).await);
         }
@@ -118,10 +126,18 @@ impl Scheduler {
             exp: run.deadline.seconds() + TOKEN_BUFFER,
         };
         let token = tokens::sign(gate, &claims).await?;
-        let local_state =
-            LocalState { environment: place.environment.id.uuid(), target: place.deployment.target.to_string() };
-        let launch =
-            Launch { tenant, deployment: run.deployment, run: run.id, token, deadline: run.deadline, local_state };
+        let local_state = LocalState {
+            environment: place.environment.id.uuid(),
+            target: place.deployment.target.to_string(),
+        };
+        let launch = Launch {
+            tenant,
+            deployment: run.deployment,
+            run: run.id,
+            token,
+            deadline: run.deadline,
+            local_state,
+        };
         if let Err(error) = self.launcher.launch(launch).await {
             tracing::error!(%error, run = %run.id, "a runner could not be started");
             runs::lose(&self.room, tenant, run.id.uuid()).await?;
@@ -139,9 +155,12 @@ impl Scheduler {
         let mut grant = entry.admit(place.resource()).await?;
         let mut refused = place.deployment.clone();
         refused.state = State::Refused;
-        refused.outcome = Some(outcome("approval_expired", "nobody decided in time", Some("deploy again to ask again")));
+        refused.outcome =
+            Some(outcome("approval_expired", "nobody decided in time", Some("deploy again to ask again")));
         decision::advance(&mut grant, State::AwaitingApproval, &refused).await?;
-        grant.commit(Done::with(json!({ "approval": place.deployment.approval })).outcome(Recorded::Refuse)).await?;
+        grant
+            .commit(Done::with(json!({ "approval": place.deployment.approval })).outcome(Recorded::Refuse))
+            .await?;
         self.room.wake();
         Ok(())
     }

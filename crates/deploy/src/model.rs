@@ -126,7 +126,8 @@ pub(crate) struct DeploymentRecord {
 
 impl DeploymentRecord {
     pub(crate) fn resource(&self, connection: &ConnectionRecord, environment: Environment) -> Resource {
-        let mut resource = Resource::one("deployment", self.id).named(&self.target).within(environment).by(self.author);
+        let mut resource =
+            Resource::one("deployment", self.id).named(&self.target).within(environment).by(self.author);
         resource.cloud = Some(cloud_word(&connection.target).to_owned());
         resource.state = Some(backend_word(&connection.backend).to_owned());
         resource
@@ -175,7 +176,8 @@ pub(crate) struct RunRecord {
 
 impl From<ConnectionRecord> for connections_wire::Connection {
     fn from(connection: ConnectionRecord) -> Self {
-        let ConnectionRecord { id, name, environment, target, backend, allowed_providers, created_at } = connection;
+        let ConnectionRecord { id, name, environment, target, backend, allowed_providers, created_at } =
+            connection;
         let (id, name, environment) = (id.uuid(), name.to_string(), environment.uuid());
         Self { id, name, environment, target, backend, allowed_providers, created_at }
     }

@@ -12,7 +12,12 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Who a principal is now: the identity room knows.
 pub trait Principals: Send + Sync {
     /// `principal` with the roles it holds at this moment; `None` when it is unknown or disabled.
-    fn current(&self, tenant: TenantId, principal: Id<Principal>, trace: TraceId) -> Boxed<'_, Result<Option<Caller>>>;
+    fn current(
+        &self,
+        tenant: TenantId,
+        principal: Id<Principal>,
+        trace: TraceId,
+    ) -> Boxed<'_, Result<Option<Caller>>>;
 }
 
 /// Starts runners: a process beside the server, or a job in a cluster.

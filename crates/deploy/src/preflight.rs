@@ -19,10 +19,15 @@ pub(crate) async fn run(gate: &Gate, caller: &Caller, id: Uuid) -> Result<(Prefl
     };
     let report = report(&connection, &environment);
     // Looking at an unsound connection is what this is for, so policy is asked about its environment only.
-    let resource = writ_gate::Resource::one("connection", connection.id).named(&connection.name).within(environment);
+    let resource =
+        writ_gate::Resource::one("connection", connection.id).named(&connection.name).within(environment);
     let grant = entry.admit(resource).await?;
-    let failed: Vec<&str> =
-        report.checks.iter().filter(|check| check.status == "fail").map(|check| check.check.as_str()).collect();
+    let failed: Vec<&str> = report
+        .checks
+        .iter()
+        .filter(|check| check.status == "fail")
+        .map(|check| check.check.as_str())
+        .collect();
     let done = Done::with(json!({ "passed": report.passed, "failed": failed }));
     let receipt = grant.commit(done).await?;
     Ok((report, receipt))
@@ -64,13 +69,21 @@ fn of_environment(connection: &ConnectionRecord, environment: &Environment) -> [
         row(
             "state_backend",
             remote || dev,
-            format!("state is {} in an environment of kind {}", if remote { "remote" } else { "local" }, environment.kind),
+            format!(
+                "state is {} in an environment of kind {}",
+                if remote { "remote" } else { "local" },
+                environment.kind
+            ),
             "give the connection an s3, azurerm or gcs backend: local state is for environments of kind dev",
         ),
         row(
             "cloud",
             cloud || dev,
-            format!("the connection {} in an environment of kind {}", if cloud { "names a cloud" } else { "names no cloud" }, environment.kind),
+            format!(
+                "the connection {} in an environment of kind {}",
+                if cloud { "names a cloud" } else { "names no cloud" },
+                environment.kind
+            ),
             "give the connection a cloud: none is for environments of kind dev",
         ),
     ]
@@ -86,5 +99,10 @@ fn of_match(connection: &ConnectionRecord) -> Option<PreflightCheck> {
         _ => false,
     };
     let fix = "keep state in the cloud the connection acts on: s3 for aws, azurerm for azure, gcs for gcp";
-    Some(row("backend_matches_cloud", fits, "the state backend belongs to the connection's cloud".to_owned(), fix))
+    Some(row(
+        "backend_matches_cloud",
+        fits,
+        "the state backend belongs to the connection's cloud".to_owned(),
+        fix,
+    ))
 }

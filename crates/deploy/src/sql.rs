@@ -3,7 +3,9 @@
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::FromRow;
 use uuid::Uuid;
-use writ_kernel::{Configuration, Connection, Error, Id, Page, PageRequest, Principal, Result, TenantId, Timestamp};
+use writ_kernel::{
+    Configuration, Connection, Error, Id, Page, PageRequest, Principal, Result, TenantId, Timestamp,
+};
 use writ_store::{SystemTx, Tx, execute, on};
 use writ_wire::deployments::{Mode, State};
 
@@ -76,10 +78,12 @@ pub(crate) async fn insert_connection(tx: &mut Tx, connection: &ConnectionRecord
 
 pub(crate) async fn connection(tx: &mut Tx, id: Uuid) -> Result<Option<ConnectionRecord>> {
     let row = on!(tx, |conn, tenant| {
-        sqlx::query_as::<_, ConnectionRow>("SELECT * FROM connections WHERE tenant_id = $1 AND connection_id = $2")
-            .bind(tenant)
-            .bind(id)
-            .fetch_optional(conn)
+        sqlx::query_as::<_, ConnectionRow>(
+            "SELECT * FROM connections WHERE tenant_id = $1 AND connection_id = $2",
+        )
+        .bind(tenant)
+        .bind(id)
+        .fetch_optional(conn)
     })?;
     row.map(ConnectionRow::parse).transpose()
 }
@@ -148,7 +152,11 @@ impl ConfigurationRow {
     }
 }
 
-pub(crate) async fn insert_configuration(tx: &mut Tx, new: &ConfigurationRecord, sealed: &[u8]) -> Result<()> {
+pub(crate) async fn insert_configuration(
+    tx: &mut Tx,
+    new: &ConfigurationRecord,
+    sealed: &[u8],
+) -> Result<()> {
     let files = to_json(&new.files)?;
     let size = i64::try_from(new.size).unwrap_or(i64::MAX);
     execute!(tx, |conn, tenant| {
@@ -299,10 +307,12 @@ pub(crate) async fn insert_deployment(tx: &mut Tx, new: &DeploymentRecord) -> Re
 
 pub(crate) async fn deployment(tx: &mut Tx, id: Uuid) -> Result<Option<DeploymentRecord>> {
     let row = on!(tx, |conn, tenant| {
-        sqlx::query_as::<_, DeploymentRow>("SELECT * FROM deployments WHERE tenant_id = $1 AND deployment_id = $2")
-            .bind(tenant)
-            .bind(id)
-            .fetch_optional(conn)
+        sqlx::query_as::<_, DeploymentRow>(
+            "SELECT * FROM deployments WHERE tenant_id = $1 AND deployment_id = $2",
+        )
+        .bind(tenant)
+        .bind(id)
+        .fetch_optional(conn)
     })?;
     row.map(DeploymentRow::parse).transpose()
 }
@@ -374,7 +384,11 @@ pub(crate) struct KeyRow {
     pub(crate) deployment_id: Uuid,
 }
 
-pub(crate) async fn idempotency_key(tx: &mut Tx, principal: Id<Principal>, key: &str) -> Result<Option<KeyRow>> {
+pub(crate) async fn idempotency_key(
+    tx: &mut Tx,
+    principal: Id<Principal>,
+    key: &str,
+) -> Result<Option<KeyRow>> {
     on!(tx, |conn, tenant| {
         sqlx::query_as::<_, KeyRow>(
             "SELECT request_digest, deployment_id FROM deployment_keys
@@ -424,7 +438,11 @@ pub(crate) async fn waiting(tx: &mut SystemTx, limit: i64) -> Result<Vec<(Tenant
 }
 
 /// Deployments of all tenants whose approval has been waited for since before `before`.
-pub(crate) async fn stale_approvals(tx: &mut SystemTx, before: Timestamp, limit: i64) -> Result<Vec<(TenantId, Uuid)>> {
+pub(crate) async fn stale_approvals(
+    tx: &mut SystemTx,
+    before: Timestamp,
+    limit: i64,
+) -> Result<Vec<(TenantId, Uuid)>> {
     let rows = on!(tx, |conn| {
         sqlx::query_as::<_, (Uuid, Uuid)>(
             "SELECT tenant_id, deployment_id FROM deployments

@@ -38,7 +38,8 @@ pub(crate) async fn verify(gate: &Gate, token: &str) -> Result<runner_token::Run
     let mut tx = gate.db().read(PLATFORM).await?;
     let keys = keys(gate, &mut tx).await?;
     let names: Vec<String> = keys.iter().map(|key| key.id.to_string()).collect();
-    let named: Vec<(&str, &SecretKey)> = names.iter().map(String::as_str).zip(keys.iter().map(|key| &key.key)).collect();
+    let named: Vec<(&str, &SecretKey)> =
+        names.iter().map(String::as_str).zip(keys.iter().map(|key| &key.key)).collect();
     runner_token::verify(token, &named, gate.world().now())
 }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use uuid::Uuid;
-use writ_kernel::{Action, Approval, Environment, Error, Id, Page, PageRequest, Principal, Result, Timestamp, World};
+use writ_kernel::{
+    Action, Approval, Environment, Error, Id, Page, PageRequest, Principal, Result, Timestamp, World,
+};
 use writ_store::Tx;
 
 use crate::sql;
@@ -123,8 +125,18 @@ pub async fn request(tx: &mut Tx, world: &World, new: New) -> Result<Request> {
     let now = world.now();
     let New { action, resource, environment, author, binding, quorum } = new;
     let (state, expires_at) = (State::Pending, now.plus(LIFETIME));
-    let request =
-        Request { id: world.id(), action, resource, environment, author, binding, quorum, state, created_at: now, expires_at };
+    let request = Request {
+        id: world.id(),
+        action,
+        resource,
+        environment,
+        author,
+        binding,
+        quorum,
+        state,
+        created_at: now,
+        expires_at,
+    };
     sql::insert_approval(tx, &request).await?;
     Ok(request)
 }

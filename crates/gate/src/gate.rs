@@ -70,14 +70,16 @@ impl Gate {
             return Err(Error::unauthenticated("unknown_tenant", "the credential is not valid"));
         };
         let policies = self.policies(&mut tx, tenant.policy_id).await?;
-        let inside = Inside { gate: self.clone(), caller: caller.clone(), action, keys, policies, log: tenant.log_id };
+        let inside =
+            Inside { gate: self.clone(), caller: caller.clone(), action, keys, policies, log: tenant.log_id };
         let entry = Entry { inside, tx };
         if let Err(error) = self.0.buckets.take(caller, self.0.world.now()) {
             return Err(entry.refuse(error).await);
         }
         if !caller.may_try(action) {
-            let error = Error::forbidden("insufficient_scope", format!("the credential has no scope for `{action}`"))
-                .hint("use a credential with that scope, or ask for one");
+            let error =
+                Error::forbidden("insufficient_scope", format!("the credential has no scope for `{action}`"))
+                    .hint("use a credential with that scope, or ask for one");
             return Err(entry.refuse(error).await);
         }
         Ok(entry)
@@ -147,12 +149,16 @@ impl Gate {
     }
 
     async fn policies(&self, tx: &mut Tx, id: Option<Uuid>) -> Result<Arc<Policies>> {
-        let known = |gate: &Self| gate.0.policies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&id).cloned();
+        let known = |gate: &Self| {
+            gate.0.policies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&id).cloned()
+        };
         if let Some(policies) = known(self) {
             return Ok(policies);
         }
         let text = match id {
-            Some(id) => sql::policies(tx, id).await?.ok_or_else(|| Error::internal("the active policy set is missing"))?,
+            Some(id) => sql::policies(tx, id)
+                .await?
+                .ok_or_else(|| Error::internal("the active policy set is missing"))?,
             None => String::new(),
         };
         let policies = Arc::new(Policies::compile(&text)?);
@@ -320,7 +326,8 @@ impl Grant {
         };
         let gate = &inside.gate.0;
         let (receipt, _) =
-            record::write(&mut self.tx, &gate.world, &inside.keys, &gate.payload_keys, &inside.log, record).await?;
+            record::write(&mut self.tx, &gate.world, &inside.keys, &gate.payload_keys, &inside.log, record)
+                .await?;
         Ok(receipt)
     }
 
@@ -364,9 +371,11 @@ impl Grant {
         match recorded.await {
             Ok(receipt) => error.recorded(receipt.to_string()),
             // A refusal that cannot be recorded is still a refusal; that it went unrecorded is the graver news.
-            Err(failure) => Error::new(Kind::Unavailable, "evidence_unavailable", "the refusal could not be recorded")
-                .context(format!("refusal was: {error}"))
-                .because(failure),
+            Err(failure) => {
+                Error::new(Kind::Unavailable, "evidence_unavailable", "the refusal could not be recorded")
+                    .context(format!("refusal was: {error}"))
+                    .because(failure)
+            }
         }
     }
 
@@ -397,6 +406,7 @@ fn forbidden(action: Action, decision: &Decision) -> Error {
         Some(policy) => format!("policy `{policy}` forbids `{action}` here"),
         None => format!("no role you hold here permits `{action}`"),
     };
-    let hint = decision.hint.clone().unwrap_or_else(|| "ask an administrator for a role that permits it".to_owned());
+    let hint =
+        decision.hint.clone().unwrap_or_else(|| "ask an administrator for a role that permits it".to_owned());
     Error::forbidden("forbidden", why).hint(hint)
 }

@@ -127,7 +127,8 @@ fn credential(caller: &Caller) -> String {
 }
 
 fn canonical(value: &impl Serialize) -> Result<String> {
-    serde_json_canonicalizer::to_string(value).map_err(|error| Error::internal("canonical JSON").because(error))
+    serde_json_canonicalizer::to_string(value)
+        .map_err(|error| Error::internal("canonical JSON").because(error))
 }
 
 /// The refusal's own record: what the caller was told.

@@ -25,7 +25,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { tenant: Rate { per_second: 500, burst: 1_000 }, principal: Rate { per_second: 100, burst: 200 } }
+        Self {
+            tenant: Rate { per_second: 500, burst: 1_000 },
+            principal: Rate { per_second: 100, burst: 200 },
+        }
     }
 }
 
@@ -68,7 +71,12 @@ impl Buckets {
     }
 }
 
-fn take(buckets: &mut HashMap<(Uuid, Uuid), Bucket>, key: (Uuid, Uuid), rate: Rate, now: Timestamp) -> Result<()> {
+fn take(
+    buckets: &mut HashMap<(Uuid, Uuid), Bucket>,
+    key: (Uuid, Uuid),
+    rate: Rate,
+    now: Timestamp,
+) -> Result<()> {
     const ONE: u64 = 1_000_000;
     let full = u64::from(rate.burst) * ONE;
     let bucket = buckets.entry(key).or_insert(Bucket { micro_tokens: full, at: now });

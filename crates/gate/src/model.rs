@@ -147,7 +147,12 @@ pub(crate) struct ResourceFacts {
 
 impl Facts {
     /// The facts of a request.
-    pub fn new(caller: &writ_kernel::Caller, resource: &Resource, around: &Circumstances, now: Timestamp) -> Self {
+    pub fn new(
+        caller: &writ_kernel::Caller,
+        resource: &Resource,
+        around: &Circumstances,
+        now: Timestamp,
+    ) -> Self {
         let environment = resource.environment.as_ref().map(|environment| environment.id);
         let holds = |role: &&writ_kernel::Role| role.environment.is_none() || role.environment == environment;
         Self {

@@ -7,8 +7,8 @@ use std::{
 };
 
 use cedar_policy::{
-    Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Request,
-    RestrictedExpression, Schema, ValidationMode, Validator,
+    Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet,
+    Request, RestrictedExpression, Schema, ValidationMode, Validator,
 };
 use writ_crypto::hash;
 use writ_kernel::{Action, Error, Result, Timestamp};
@@ -132,7 +132,12 @@ fn digest(own: &str) -> String {
     format!("sha256:{}", hash::hex(&hasher.finish()))
 }
 
-fn collect(set: &mut PolicySet, hints: &mut BTreeMap<String, String>, text: &str, prefix: &str) -> Result<()> {
+fn collect(
+    set: &mut PolicySet,
+    hints: &mut BTreeMap<String, String>,
+    text: &str,
+    prefix: &str,
+) -> Result<()> {
     let parsed = PolicySet::from_str(text).map_err(|error| invalid(position(text, &error)))?;
     if parsed.templates().next().is_some() {
         return Err(invalid("templates are not supported".to_owned()));
@@ -185,7 +190,14 @@ fn principal_uid(facts: &Facts) -> Result<EntityUid> {
 }
 
 fn resource_uid(facts: &Facts) -> Result<EntityUid> {
-    uid("Resource", &format!("{}/{}", facts.resource.kind, facts.resource.id.map(|id| id.to_string()).unwrap_or_default()))
+    uid(
+        "Resource",
+        &format!(
+            "{}/{}",
+            facts.resource.kind,
+            facts.resource.id.map(|id| id.to_string()).unwrap_or_default()
+        ),
+    )
 }
 
 fn string(text: &str) -> RestrictedExpression {
@@ -211,7 +223,10 @@ fn entities(facts: &Facts) -> Result<Entities> {
         let uid = uid("Environment", &environment.id.to_string())?;
         let attributes = vec![
             ("kind", Some(string(&environment.kind))),
-            ("requiredApprovals", Some(RestrictedExpression::new_long(environment.required_approvals.into()))),
+            (
+                "requiredApprovals",
+                Some(RestrictedExpression::new_long(environment.required_approvals.into())),
+            ),
             ("minimumIsolation", Some(RestrictedExpression::new_long(environment.minimum_isolation.into()))),
         ];
         all.push(entity(uid.clone(), attributes, HashSet::from([tenant]))?);
@@ -245,7 +260,10 @@ fn context(facts: &Facts) -> Result<Context> {
     let mut pairs = vec![
         ("now".to_owned(), RestrictedExpression::new_datetime(now.to_string())),
         ("mfa".to_owned(), RestrictedExpression::new_bool(facts.mfa)),
-        ("sessionAgeSeconds".to_owned(), long(i64::try_from(facts.session_age.as_secs()).unwrap_or(i64::MAX))),
+        (
+            "sessionAgeSeconds".to_owned(),
+            long(i64::try_from(facts.session_age.as_secs()).unwrap_or(i64::MAX)),
+        ),
         ("approvals".to_owned(), long(facts.approvals.into())),
     ];
     if let Some(source) = facts.source {
@@ -262,7 +280,9 @@ fn context(facts: &Facts) -> Result<Context> {
 
 fn plan_record(plan: &Plan) -> Result<RestrictedExpression> {
     let long = |number: u32| RestrictedExpression::new_long(number.into());
-    let set = |items: &mut dyn Iterator<Item = &String>| RestrictedExpression::new_set(items.map(|item| string(item)));
+    let set = |items: &mut dyn Iterator<Item = &String>| {
+        RestrictedExpression::new_set(items.map(|item| string(item)))
+    };
     RestrictedExpression::new_record([
         ("create".to_owned(), long(plan.create)),
         ("update".to_owned(), long(plan.update)),

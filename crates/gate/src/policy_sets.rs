@@ -47,7 +47,10 @@ pub async fn activate(
     let id = world.id::<PolicySet>();
     sql::insert_policy_set(tx, id.uuid(), text, policies.digest(), author.uuid(), world.now()).await?;
     if !sql::activate_policy_set(tx, id.uuid(), current).await? {
-        return Err(Error::conflict("stale_policy_set", "the policies were changed at the same moment; try again"));
+        return Err(Error::conflict(
+            "stale_policy_set",
+            "the policies were changed at the same moment; try again",
+        ));
     }
     Ok((id, policies))
 }

@@ -130,7 +130,13 @@ pub(crate) async fn write(
 ///
 /// # Errors
 /// `Gone` when the key was destroyed: the record is erased, and its leaf stays provable.
-pub(crate) async fn open(tx: &mut Tx, keys: &TenantKeys, leaf: Uuid, key_id: Uuid, sealed: &[u8]) -> Result<String> {
+pub(crate) async fn open(
+    tx: &mut Tx,
+    keys: &TenantKeys,
+    leaf: Uuid,
+    key_id: Uuid,
+    sealed: &[u8],
+) -> Result<String> {
     let row = sql::payload_key_by_id(tx, key_id)
         .await?
         .ok_or_else(|| Error::gone("erased", "the payload of this record was erased"))?;

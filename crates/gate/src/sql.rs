@@ -29,10 +29,12 @@ pub(crate) async fn tenant(tx: &mut Tx) -> Result<Option<TenantRow>> {
 
 pub(crate) async fn policies(tx: &mut Tx, id: Uuid) -> Result<Option<String>> {
     let row = on!(tx, |conn, tenant| {
-        sqlx::query_as::<_, (String,)>("SELECT policies FROM policy_sets WHERE tenant_id = $1 AND policy_id = $2")
-            .bind(tenant)
-            .bind(id)
-            .fetch_optional(conn)
+        sqlx::query_as::<_, (String,)>(
+            "SELECT policies FROM policy_sets WHERE tenant_id = $1 AND policy_id = $2",
+        )
+        .bind(tenant)
+        .bind(id)
+        .fetch_optional(conn)
     })?;
     Ok(row.map(|(text,)| text))
 }
@@ -97,14 +99,22 @@ pub(crate) async fn payload_key(tx: &mut Tx, subject: Uuid, month: i64) -> Resul
 
 pub(crate) async fn payload_key_by_id(tx: &mut Tx, id: Uuid) -> Result<Option<PayloadKeyRow>> {
     on!(tx, |conn, tenant| {
-        sqlx::query_as::<_, PayloadKeyRow>("SELECT key_id, wrapped FROM evidence_keys WHERE tenant_id = $1 AND key_id = $2")
-            .bind(tenant)
-            .bind(id)
-            .fetch_optional(conn)
+        sqlx::query_as::<_, PayloadKeyRow>(
+            "SELECT key_id, wrapped FROM evidence_keys WHERE tenant_id = $1 AND key_id = $2",
+        )
+        .bind(tenant)
+        .bind(id)
+        .fetch_optional(conn)
     })
 }
 
-pub(crate) async fn insert_payload_key(tx: &mut Tx, id: Uuid, subject: Uuid, month: i64, wrapped: &[u8]) -> Result<()> {
+pub(crate) async fn insert_payload_key(
+    tx: &mut Tx,
+    id: Uuid,
+    subject: Uuid,
+    month: i64,
+    wrapped: &[u8],
+) -> Result<()> {
     execute!(tx, |conn, tenant| {
         sqlx::query(
             "INSERT INTO evidence_keys (tenant_id, key_id, subject, month, wrapped) VALUES ($1, $2, $3, $4, $5)",
@@ -156,12 +166,14 @@ pub(crate) async fn insert_leaf(tx: &mut Tx, new: NewLeaf<'_>) -> Result<()> {
 
 pub(crate) async fn insert_tenant(tx: &mut Tx, tenant: &TenantRecord) -> Result<()> {
     execute!(tx, |conn| {
-        sqlx::query("INSERT INTO tenants (tenant_id, name, log_id, active, created_at) VALUES ($1, $2, $3, 1, $4)")
-            .bind(tenant.id.uuid())
-            .bind(tenant.name.as_str())
-            .bind(&tenant.log)
-            .bind(tenant.created_at.micros())
-            .execute(conn)
+        sqlx::query(
+            "INSERT INTO tenants (tenant_id, name, log_id, active, created_at) VALUES ($1, $2, $3, 1, $4)",
+        )
+        .bind(tenant.id.uuid())
+        .bind(tenant.name.as_str())
+        .bind(&tenant.log)
+        .bind(tenant.created_at.micros())
+        .execute(conn)
     })?;
     Ok(())
 }
@@ -169,9 +181,11 @@ pub(crate) async fn insert_tenant(tx: &mut Tx, tenant: &TenantRecord) -> Result<
 pub(crate) async fn tenant_record(tx: &mut Tx) -> Result<Option<TenantRecord>> {
     let tenant = tx.tenant().uuid();
     let row = on!(tx, |conn, tenant| {
-        sqlx::query_as::<_, (String, String, i64)>("SELECT name, log_id, created_at FROM tenants WHERE tenant_id = $1")
-            .bind(tenant)
-            .fetch_optional(conn)
+        sqlx::query_as::<_, (String, String, i64)>(
+            "SELECT name, log_id, created_at FROM tenants WHERE tenant_id = $1",
+        )
+        .bind(tenant)
+        .fetch_optional(conn)
     })?;
     row.map(|(name, log, created_at)| {
         let created_at = Timestamp::from_micros(created_at);
@@ -227,10 +241,12 @@ pub(crate) async fn insert_environment(tx: &mut Tx, environment: &Environment) -
 
 pub(crate) async fn environment(tx: &mut Tx, id: Uuid) -> Result<Option<Environment>> {
     let row = on!(tx, |conn, tenant| {
-        sqlx::query_as::<_, EnvironmentRow>("SELECT * FROM environments WHERE tenant_id = $1 AND environment_id = $2")
-            .bind(tenant)
-            .bind(id)
-            .fetch_optional(conn)
+        sqlx::query_as::<_, EnvironmentRow>(
+            "SELECT * FROM environments WHERE tenant_id = $1 AND environment_id = $2",
+        )
+        .bind(tenant)
+        .bind(id)
+        .fetch_optional(conn)
     })?;
     row.map(EnvironmentRow::parse).transpose()
 }
@@ -348,7 +364,12 @@ pub(crate) async fn latest_approval(tx: &mut Tx, resource: Uuid) -> Result<Optio
     row.map(ApprovalRow::parse).transpose()
 }
 
-pub(crate) async fn approvals(tx: &mut Tx, state: Option<State>, before: Option<Uuid>, limit: i64) -> Result<Vec<Request>> {
+pub(crate) async fn approvals(
+    tx: &mut Tx,
+    state: Option<State>,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Request>> {
     let state = state.map(State::as_str);
     let before = before.unwrap_or(Uuid::max());
     let rows = on!(tx, |conn, tenant| {

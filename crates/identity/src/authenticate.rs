@@ -5,7 +5,8 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use writ_crypto::Token;
 use writ_gate::Gate;
 use writ_kernel::{
-    Action, Caller, Credential, Error, Id, Principal, PrincipalKind, Result, Role, Scopes, TenantId, Timestamp, TraceId,
+    Action, Caller, Credential, Error, Id, Principal, PrincipalKind, Result, Role, Scopes, TenantId,
+    Timestamp, TraceId,
 };
 use writ_store::Tx;
 use writ_web::{Authenticate, From};
@@ -20,7 +21,11 @@ use crate::{
 const LAST_USED_GRAIN: Duration = Duration::from_secs(60);
 
 impl Authenticate for Identity {
-    fn authenticate<'a>(&'a self, token: &'a str, from: From) -> Pin<Box<dyn Future<Output = Result<Caller>> + Send + 'a>> {
+    fn authenticate<'a>(
+        &'a self,
+        token: &'a str,
+        from: From,
+    ) -> Pin<Box<dyn Future<Output = Result<Caller>> + Send + 'a>> {
         Box::pin(caller(&self.gate, token, from))
     }
 }
@@ -48,7 +53,12 @@ pub(crate) async fn presented(gate: &Gate, token: &str) -> Result<(TenantId, Cre
 }
 
 /// Who the credential belongs to, with the roles that hold now.
-pub(crate) async fn caller_of(gate: &Gate, tenant: TenantId, record: &CredentialRecord, from: From) -> Result<Caller> {
+pub(crate) async fn caller_of(
+    gate: &Gate,
+    tenant: TenantId,
+    record: &CredentialRecord,
+    from: From,
+) -> Result<Caller> {
     let mut tx = gate.db().read(tenant).await?;
     let roles = roles(&mut tx, record.principal, gate.world().now()).await?;
     Ok(Caller {
@@ -73,7 +83,8 @@ pub(crate) async fn usable(gate: &Gate, caller: &Caller, record: &CredentialReco
     let error = if record.revoked_at.is_some() {
         Error::unauthenticated("credential_revoked", "the credential was revoked")
     } else if gate.world().now() >= record.expires_at {
-        Error::unauthenticated("credential_expired", "the credential has expired").hint("sign in again, or ask for a new key")
+        Error::unauthenticated("credential_expired", "the credential has expired")
+            .hint("sign in again, or ask for a new key")
     } else if !active(gate, caller.tenant, caller.principal, caller.kind).await? {
         Error::unauthenticated("principal_disabled", "the credential is not valid")
     } else {
@@ -84,11 +95,20 @@ pub(crate) async fn usable(gate: &Gate, caller: &Caller, record: &CredentialReco
     Err(gate.enter(&powerless, Action::CredentialUse).await?.refuse(error).await)
 }
 
-async fn active(gate: &Gate, tenant: TenantId, principal: Id<Principal>, kind: PrincipalKind) -> Result<bool> {
+async fn active(
+    gate: &Gate,
+    tenant: TenantId,
+    principal: Id<Principal>,
+    kind: PrincipalKind,
+) -> Result<bool> {
     let mut tx = gate.db().read(tenant).await?;
     match kind {
-        PrincipalKind::Person => Ok(sql::person(&mut tx, principal.uuid()).await?.is_some_and(|person| person.active)),
-        PrincipalKind::Service => Ok(sql::service(&mut tx, principal.uuid()).await?.is_some_and(|service| service.active)),
+        PrincipalKind::Person => {
+            Ok(sql::person(&mut tx, principal.uuid()).await?.is_some_and(|person| person.active))
+        }
+        PrincipalKind::Service => {
+            Ok(sql::service(&mut tx, principal.uuid()).await?.is_some_and(|service| service.active))
+        }
         PrincipalKind::Runner | PrincipalKind::System => Ok(false),
     }
 }
@@ -109,7 +129,12 @@ impl Identity {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn current(&self, tenant: TenantId, principal: Id<Principal>, trace: TraceId) -> Result<Option<Caller>> {
+    pub async fn current(
+        &self,
+        tenant: TenantId,
+        principal: Id<Principal>,
+        trace: TraceId,
+    ) -> Result<Option<Caller>> {
         let mut tx = self.gate.db().read(tenant).await?;
         let id = principal.uuid();
         let kind = if sql::person(&mut tx, id).await?.is_some_and(|person| person.active) {

@@ -29,8 +29,13 @@ pub(crate) async fn found_tenant(
     let tenant = writ_gate::tenancy::create_tenant(tx, world, id, name).await?;
     gate.seal().create_tenant(tx).await?;
     let now = world.now();
-    let person =
-        PersonRecord { id: world.id(), name: admin.clone(), display_name: None, active: true, created_at: now };
+    let person = PersonRecord {
+        id: world.id(),
+        name: admin.clone(),
+        display_name: None,
+        active: true,
+        created_at: now,
+    };
     sql::insert_person(tx, &person).await?;
     let principal: Id<Principal> = Id::from_uuid(person.id.uuid());
     for role in roles {
@@ -50,7 +55,8 @@ pub(crate) async fn found_tenant(
 pub async fn first_admin(gate: &Gate, platform: TenantId, admin: &Name) -> Result<SecretString> {
     let mut tx = gate.db().tx(platform).await?;
     let name: Name = "platform".parse()?;
-    let (_, person, token) = found_tenant(gate, &mut tx, platform, &name, admin, &["admin", "platform-admin"]).await?;
+    let (_, person, token) =
+        found_tenant(gate, &mut tx, platform, &name, admin, &["admin", "platform-admin"]).await?;
     let detail = json!({ "tenant": name, "admin": person.id });
     gate.found(tx, TraceId::new(gate.world()), Done::with(detail)).await?;
     Ok(token)

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use writ_crypto::{SecretString, Token};
 use writ_gate::{Done, Entry, Gate, Grant, Receipt, Resource};
 use writ_kernel::{
-    Action, Caller, Error, Id, Label, Page, PageRequest, Principal, PrincipalKind, Result, Scopes, Timestamp, World,
+    Action, Caller, Error, Id, Label, Page, PageRequest, Principal, PrincipalKind, Result, Scopes, Timestamp,
+    World,
 };
 use writ_store::Tx;
 use writ_web::From;
@@ -25,14 +26,18 @@ const LONGEST_KEY: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Writes a one-time enrolment token for a new person.
 pub(crate) async fn enrol(tx: &mut Tx, world: &World, person: Id<Principal>) -> Result<SecretString> {
-    let (token, _) = issue(tx, world, New {
-        kind: CredentialKind::Enrolment,
-        principal: person,
-        principal_kind: PrincipalKind::Person,
-        label: None,
-        scopes: Scopes::all(),
-        expires_at: world.now().plus(ENROLMENT),
-    })
+    let (token, _) = issue(
+        tx,
+        world,
+        New {
+            kind: CredentialKind::Enrolment,
+            principal: person,
+            principal_kind: PrincipalKind::Person,
+            label: None,
+            scopes: Scopes::all(),
+            expires_at: world.now().plus(ENROLMENT),
+        },
+    )
     .await?;
     Ok(token)
 }
@@ -48,13 +53,18 @@ pub(crate) async fn log_in(
     let caller = caller_of(gate, tenant, &shown, from).await?;
     usable(gate, &caller, &shown).await?;
     if caller.kind != PrincipalKind::Person || shown.kind == CredentialKind::Session {
-        return Err(Error::unauthenticated("not_for_login", "a session begins with an enrolment token or a person's API key"));
+        return Err(Error::unauthenticated(
+            "not_for_login",
+            "a session begins with an enrolment token or a person's API key",
+        ));
     }
     let resource = Resource::all("session").of(caller.principal);
     let mut grant = gate.grant(&caller, Action::SessionCreate, resource).await?;
     let now = grant.world().now();
     if shown.kind == CredentialKind::Enrolment && !sql::revoke_credential(grant.tx(), shown.id, now).await? {
-        return Err(grant.refuse(Error::unauthenticated("credential_revoked", "the enrolment token was used already")).await);
+        return Err(grant
+            .refuse(Error::unauthenticated("credential_revoked", "the enrolment token was used already"))
+            .await);
     }
     let new = New {
         kind: CredentialKind::Session,
@@ -67,9 +77,11 @@ pub(crate) async fn log_in(
     };
     let world = grant.world().clone();
     let (text, session) = issue(grant.tx(), &world, new).await?;
-    let person = sql::person(grant.tx(), caller.principal.uuid()).await?.ok_or_else(|| Error::not_found("person"))?;
+    let person =
+        sql::person(grant.tx(), caller.principal.uuid()).await?.ok_or_else(|| Error::not_found("person"))?;
     let tenant = writ_gate::tenancy::tenant(grant.tx()).await?;
-    let receipt = grant.commit(Done::with(json!({ "with": shown.kind.as_str() })).created(session.id)).await?;
+    let receipt =
+        grant.commit(Done::with(json!({ "with": shown.kind.as_str() })).created(session.id)).await?;
     Ok((session, text, person, tenant, receipt))
 }
 
@@ -91,12 +103,16 @@ pub(crate) async fn create_key(
     };
     let mut grant = entry.admit(Resource::all("api-key").named(&label).of(principal)).await?;
     if !caller.scopes.contain(&scopes) {
-        let error = Error::forbidden("wider_scope", "a new key cannot have scopes that the credential asking for it lacks");
+        let error = Error::forbidden(
+            "wider_scope",
+            "a new key cannot have scopes that the credential asking for it lacks",
+        );
         return Err(grant.refuse(error.at("scopes")).await);
     }
     let now = grant.world().now();
     if wanted.expires_at <= now || wanted.expires_at > now.plus(LONGEST_KEY) {
-        return Err(Error::invalid("key_lifetime", "a key ends in the future and at most 366 days ahead").at("expiresAt"));
+        return Err(Error::invalid("key_lifetime", "a key ends in the future and at most 366 days ahead")
+            .at("expiresAt"));
     }
     let (kind, expires_at) = (CredentialKind::ApiKey, wanted.expires_at);
     let world = grant.world().clone();

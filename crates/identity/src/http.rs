@@ -81,8 +81,13 @@ async fn create_tenant(
 ) -> Outcome<Recorded<Response>> {
     let (tenant, admin, token, receipt) = places::create_tenant(&room.gate, &caller, wanted).await?;
     let location = format!("/api/v1/tenants/{}", tenant.id);
-    let tenant = tenancy::Tenant { id: tenant.id.uuid(), name: tenant.name.to_string(), created_at: tenant.created_at };
-    let body = tenancy::CreatedTenant { tenant, admin: admin.into(), enrolment_token: token.expose().to_owned() };
+    let tenant = tenancy::Tenant {
+        id: tenant.id.uuid(),
+        name: tenant.name.to_string(),
+        created_at: tenant.created_at,
+    };
+    let body =
+        tenancy::CreatedTenant { tenant, admin: admin.into(), enrolment_token: token.expose().to_owned() };
     came(&receipt, &location, body)
 }
 
@@ -317,14 +322,23 @@ async fn log_in(
     trace: Trace,
     Json(wanted): Json<Login>,
 ) -> Outcome<Recorded<Response>> {
-    let label = wanted.label.map(|text| text.parse::<Label>()).transpose().map_err(|error| error.at("label"))?;
+    let label =
+        wanted.label.map(|text| text.parse::<Label>()).transpose().map_err(|error| error.at("label"))?;
     let from = From { peer, trace: trace.id() };
     let (session, text, person, tenant, receipt) =
         credentials::log_in(&room.gate, &wanted.token, label, from).await?;
     let location = format!("/api/v1/sessions/{}", session.id);
-    let tenant = tenancy::Tenant { id: tenant.id.uuid(), name: tenant.name.to_string(), created_at: tenant.created_at };
+    let tenant = tenancy::Tenant {
+        id: tenant.id.uuid(),
+        name: tenant.name.to_string(),
+        created_at: tenant.created_at,
+    };
     let token = text.expose().to_owned();
-    came(&receipt, &location, wire::LoggedIn { session: session.into(), token, person: person.into(), tenant })
+    came(
+        &receipt,
+        &location,
+        wire::LoggedIn { session: session.into(), token, person: person.into(), tenant },
+    )
 }
 
 /// List sessions.
@@ -348,7 +362,12 @@ async fn log_out(
     Authenticated(caller): Authenticated,
 ) -> Outcome<Recorded<StatusCode>> {
     let writ_kernel::Credential::Session(id) = caller.credential else {
-        return Err(writ_kernel::Error::new(Kind::Conflict, "no_session", "this call is not made in a session").into());
+        return Err(writ_kernel::Error::new(
+            Kind::Conflict,
+            "no_session",
+            "this call is not made in a session",
+        )
+        .into());
     };
     nothing(&credentials::revoke(&room.gate, &caller, CredentialKind::Session, id).await?)
 }
@@ -392,7 +411,10 @@ async fn who_am_i(
 
 /// Read the policies that hold.
 #[utoipa::path(get, path = "/api/v1/policies", tag = "policy", responses((status = 200, body = PolicySet)))]
-async fn read_policies(State(room): State<Identity>, Authenticated(caller): Authenticated) -> Answer<PolicySet> {
+async fn read_policies(
+    State(room): State<Identity>,
+    Authenticated(caller): Authenticated,
+) -> Answer<PolicySet> {
     let (set, receipt) = policies::read(&room.gate, &caller).await?;
     answer(&receipt, set)
 }

@@ -1,6 +1,8 @@
 //! What is kept about principals and their credentials.
 
-use writ_kernel::{Environment, Id, Label, Name, Person, Principal, PrincipalKind, Scopes, Service, Timestamp};
+use writ_kernel::{
+    Environment, Id, Label, Name, Person, Principal, PrincipalKind, Scopes, Service, Timestamp,
+};
 use writ_wire::identity as wire;
 
 /// What sort of credential it is.

@@ -10,7 +10,11 @@ use writ_wire::identity::CreatePerson;
 use crate::{credentials, model::PersonRecord, sql};
 
 /// Adds a person and makes their enrolment token.
-pub(crate) async fn create(gate: &Gate, caller: &Caller, wanted: CreatePerson) -> Result<(PersonRecord, SecretString, Receipt)> {
+pub(crate) async fn create(
+    gate: &Gate,
+    caller: &Caller,
+    wanted: CreatePerson,
+) -> Result<(PersonRecord, SecretString, Receipt)> {
     let name: Name = wanted.name.parse().map_err(|error: Error| error.at("name"))?;
     let display_name = wanted.display_name.map(|text| text.parse::<Label>()).transpose();
     let display_name = display_name.map_err(|error| error.at("displayName"))?;
@@ -24,7 +28,11 @@ pub(crate) async fn create(gate: &Gate, caller: &Caller, wanted: CreatePerson) -
 }
 
 /// Lists people, oldest first.
-pub(crate) async fn list(gate: &Gate, caller: &Caller, page: PageRequest) -> Result<(Page<PersonRecord>, Receipt)> {
+pub(crate) async fn list(
+    gate: &Gate,
+    caller: &Caller,
+    page: PageRequest,
+) -> Result<(Page<PersonRecord>, Receipt)> {
     let mut grant = gate.grant(caller, Action::PersonRead, Resource::all("person")).await?;
     let page = sql::people(grant.tx(), &page).await?;
     Ok((page, grant.commit(Done::plain()).await?))
@@ -33,7 +41,9 @@ pub(crate) async fn list(gate: &Gate, caller: &Caller, page: PageRequest) -> Res
 /// One person.
 pub(crate) async fn find(gate: &Gate, caller: &Caller, id: Uuid) -> Result<(PersonRecord, Receipt)> {
     let mut entry = gate.enter(caller, Action::PersonRead).await?;
-    let Some(person) = sql::person(entry.tx(), id).await? else { return Err(entry.not_found("person").await) };
+    let Some(person) = sql::person(entry.tx(), id).await? else {
+        return Err(entry.not_found("person").await);
+    };
     let grant = entry.admit(Resource::one("person", person.id).named(&person.name)).await?;
     Ok((person, grant.commit(Done::plain()).await?))
 }
@@ -41,10 +51,14 @@ pub(crate) async fn find(gate: &Gate, caller: &Caller, id: Uuid) -> Result<(Pers
 /// Disables a person and ends everything they hold, in one commit.
 pub(crate) async fn disable(gate: &Gate, caller: &Caller, id: Uuid) -> Result<Receipt> {
     let mut entry = gate.enter(caller, Action::PersonDisable).await?;
-    let Some(person) = sql::person(entry.tx(), id).await? else { return Err(entry.not_found("person").await) };
+    let Some(person) = sql::person(entry.tx(), id).await? else {
+        return Err(entry.not_found("person").await);
+    };
     let mut grant = entry.admit(Resource::one("person", person.id).named(&person.name)).await?;
     if caller.principal.uuid() == id {
-        return Err(Error::conflict("own_account", "nobody disables themself").hint("ask another administrator"));
+        return Err(
+            Error::conflict("own_account", "nobody disables themself").hint("ask another administrator")
+        );
     }
     sql::set_person_active(grant.tx(), person.id, false).await?;
     let ended = end_everything(&mut grant, Id::from_uuid(id)).await?;
@@ -52,7 +66,10 @@ pub(crate) async fn disable(gate: &Gate, caller: &Caller, id: Uuid) -> Result<Re
 }
 
 /// Revokes the credentials of a principal and removes its roles; says how many of each.
-pub(crate) async fn end_everything(grant: &mut writ_gate::Grant, principal: Id<Principal>) -> Result<serde_json::Value> {
+pub(crate) async fn end_everything(
+    grant: &mut writ_gate::Grant,
+    principal: Id<Principal>,
+) -> Result<serde_json::Value> {
     let now = grant.world().now();
     let credentials = sql::revoke_all_credentials(grant.tx(), principal, now).await?;
     let roles = sql::delete_bindings_of(grant.tx(), principal).await?;

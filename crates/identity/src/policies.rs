@@ -2,7 +2,9 @@
 
 use serde_json::json;
 use uuid::Uuid;
-use writ_gate::{Circumstances, Done, Environment, Facts, Gate, Plan, Receipt, Resource, policy, policy_sets};
+use writ_gate::{
+    Circumstances, Done, Environment, Facts, Gate, Plan, Receipt, Resource, policy, policy_sets,
+};
 use writ_kernel::{Action, Caller, Credential, Error, Id, Name, PrincipalKind, Result, Role, Scopes};
 use writ_wire::policies as wire;
 
@@ -21,7 +23,11 @@ pub(crate) async fn read(gate: &Gate, caller: &Caller) -> Result<(wire::PolicySe
 }
 
 /// Replaces the tenant's own policies.
-pub(crate) async fn write(gate: &Gate, caller: &Caller, wanted: wire::WritePolicySet) -> Result<(wire::PolicySet, Receipt)> {
+pub(crate) async fn write(
+    gate: &Gate,
+    caller: &Caller,
+    wanted: wire::WritePolicySet,
+) -> Result<(wire::PolicySet, Receipt)> {
     if wanted.policies.len() > LONGEST {
         return Err(Error::too_large("policies_too_long", "policies are at most 256 KiB").at("policies"));
     }
@@ -36,7 +42,11 @@ pub(crate) async fn write(gate: &Gate, caller: &Caller, wanted: wire::WritePolic
 }
 
 /// Tries cases against policies that are given, or against those that hold.
-pub(crate) async fn test(gate: &Gate, caller: &Caller, wanted: wire::TestPolicies) -> Result<(wire::PolicyTestReport, Receipt)> {
+pub(crate) async fn test(
+    gate: &Gate,
+    caller: &Caller,
+    wanted: wire::TestPolicies,
+) -> Result<(wire::PolicyTestReport, Receipt)> {
     if wanted.cases.len() > CASES {
         return Err(Error::too_large("too_many_cases", "a test has at most 1000 cases").at("cases"));
     }
@@ -45,7 +55,8 @@ pub(crate) async fn test(gate: &Gate, caller: &Caller, wanted: wire::TestPolicie
         Some(text) => std::sync::Arc::new(policy::Policies::compile(&text)?),
         None => gate.active_policies(grant.tx()).await?.1,
     };
-    let results = wanted.cases.into_iter().map(|case| run(gate, &policies, case)).collect::<Result<Vec<_>>>()?;
+    let results =
+        wanted.cases.into_iter().map(|case| run(gate, &policies, case)).collect::<Result<Vec<_>>>()?;
     let passed = results.iter().all(|result| result.passed);
     let receipt = grant.commit(Done::with(json!({ "cases": results.len(), "passed": passed }))).await?;
     Ok((wire::PolicyTestReport { passed, results }, receipt))
@@ -92,8 +103,11 @@ fn imagined(gate: &Gate, case: &wire::PolicyCase) -> Result<Caller> {
         Some("runner") => PrincipalKind::Runner,
         Some("system") => PrincipalKind::System,
         Some(_) => {
-            return Err(Error::invalid("principal_kind", "a principal is a person, service, runner or system")
-                .at("cases.principalKind"));
+            return Err(Error::invalid(
+                "principal_kind",
+                "a principal is a person, service, runner or system",
+            )
+            .at("cases.principalKind"));
         }
     };
     let role = |text: &String| Ok(Role { name: text.parse::<Name>()?, environment: None });

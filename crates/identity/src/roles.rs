@@ -27,7 +27,8 @@ pub(crate) async fn bind(gate: &Gate, caller: &Caller, wanted: BindRole) -> Resu
     resource.environment.clone_from(&environment);
     let mut grant = entry.admit(resource).await?;
     if role.as_str() == "platform-admin" && grant.tenant() != tenancy::PLATFORM {
-        let error = Error::forbidden("platform_role", "this role exists only in the platform tenant").at("role");
+        let error =
+            Error::forbidden("platform_role", "this role exists only in the platform tenant").at("role");
         return Err(grant.refuse(error).await);
     }
     let now = grant.world().now();
@@ -43,13 +44,18 @@ pub(crate) async fn bind(gate: &Gate, caller: &Caller, wanted: BindRole) -> Resu
         created_at: now,
     };
     sql::insert_binding(grant.tx(), &binding).await?;
-    let detail = json!({ "principal": binding.principal, "role": binding.role, "expiresAt": binding.expires_at });
+    let detail =
+        json!({ "principal": binding.principal, "role": binding.role, "expiresAt": binding.expires_at });
     let receipt = grant.commit(Done::with(detail).created(binding.id)).await?;
     Ok((binding, receipt))
 }
 
 /// Lists role bindings, oldest first.
-pub(crate) async fn list(gate: &Gate, caller: &Caller, page: PageRequest) -> Result<(Page<Binding>, Receipt)> {
+pub(crate) async fn list(
+    gate: &Gate,
+    caller: &Caller,
+    page: PageRequest,
+) -> Result<(Page<Binding>, Receipt)> {
     let mut grant = gate.grant(caller, Action::RoleRead, Resource::all("role-binding")).await?;
     let page = sql::bindings(grant.tx(), &page).await?;
     Ok((page, grant.commit(Done::plain()).await?))

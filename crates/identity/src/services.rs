@@ -12,24 +12,36 @@ use crate::{
 };
 
 /// Adds a service account that an active person answers for.
-pub(crate) async fn create(gate: &Gate, caller: &Caller, wanted: CreateService) -> Result<(ServiceRecord, Receipt)> {
+pub(crate) async fn create(
+    gate: &Gate,
+    caller: &Caller,
+    wanted: CreateService,
+) -> Result<(ServiceRecord, Receipt)> {
     let name: Name = wanted.name.parse().map_err(|error: Error| error.at("name"))?;
     let purpose: Label = wanted.purpose.parse().map_err(|error: Error| error.at("purpose"))?;
     let owner = Id::from_uuid(wanted.owner);
     let resource = Resource::all("service").named(&name);
     let mut grant = gate.grant(caller, Action::ServiceCreate, resource).await?;
     if sql::person(grant.tx(), wanted.owner).await?.is_none_or(|person| !person.active) {
-        return Err(Error::invalid("unknown_owner", "the owner is an active person of this tenant").at("owner"));
+        return Err(
+            Error::invalid("unknown_owner", "the owner is an active person of this tenant").at("owner")
+        );
     }
     let (id, created_at) = (grant.world().id(), grant.world().now());
     let service = ServiceRecord { id, name, owner, purpose, active: true, created_at };
-    sql::insert_service(grant.tx(), &service).await.map_err(|error| taken(error, "service account", &service.name))?;
+    sql::insert_service(grant.tx(), &service)
+        .await
+        .map_err(|error| taken(error, "service account", &service.name))?;
     let receipt = grant.commit(Done::plain().created(service.id)).await?;
     Ok((service, receipt))
 }
 
 /// Lists service accounts, oldest first.
-pub(crate) async fn list(gate: &Gate, caller: &Caller, page: PageRequest) -> Result<(Page<ServiceRecord>, Receipt)> {
+pub(crate) async fn list(
+    gate: &Gate,
+    caller: &Caller,
+    page: PageRequest,
+) -> Result<(Page<ServiceRecord>, Receipt)> {
     let mut grant = gate.grant(caller, Action::ServiceRead, Resource::all("service")).await?;
     let page = sql::services(grant.tx(), &page).await?;
     Ok((page, grant.commit(Done::plain()).await?))

@@ -2,7 +2,9 @@
 
 use sqlx::FromRow;
 use uuid::Uuid;
-use writ_kernel::{Error, Id, Page, PageRequest, Person, Principal, PrincipalKind, Result, Service, TenantId, Timestamp};
+use writ_kernel::{
+    Error, Id, Page, PageRequest, Person, Principal, PrincipalKind, Result, Service, TenantId, Timestamp,
+};
 use writ_store::{SystemTx, Tx, execute, on};
 use writ_wire::tenancy::Tenant;
 
@@ -33,7 +35,11 @@ pub(crate) async fn tenants(tx: &mut SystemTx, page: &PageRequest) -> Result<Pag
         .fetch_all(conn)
     })?;
     let page = Page::cut(rows, page.limit, |row| row.tenant_id.to_string());
-    Ok(page.map(|row| Tenant { id: row.tenant_id, name: row.name, created_at: Timestamp::from_micros(row.created_at) }))
+    Ok(page.map(|row| Tenant {
+        id: row.tenant_id,
+        name: row.name,
+        created_at: Timestamp::from_micros(row.created_at),
+    }))
 }
 
 #[derive(FromRow)]
@@ -234,10 +240,12 @@ pub(crate) async fn insert_binding(tx: &mut Tx, binding: &Binding) -> Result<()>
 
 pub(crate) async fn binding(tx: &mut Tx, id: Uuid) -> Result<Option<Binding>> {
     let row = on!(tx, |conn, tenant| {
-        sqlx::query_as::<_, BindingRow>("SELECT * FROM role_bindings WHERE tenant_id = $1 AND binding_id = $2")
-            .bind(tenant)
-            .bind(id)
-            .fetch_optional(conn)
+        sqlx::query_as::<_, BindingRow>(
+            "SELECT * FROM role_bindings WHERE tenant_id = $1 AND binding_id = $2",
+        )
+        .bind(tenant)
+        .bind(id)
+        .fetch_optional(conn)
     })?;
     row.map(BindingRow::parse).transpose()
 }
@@ -346,7 +354,10 @@ pub(crate) async fn insert_credential(tx: &mut Tx, record: &CredentialRecord, ha
 }
 
 /// The one look-up before the tenant is known: a token does not name its tenant, its hash finds it.
-pub(crate) async fn credential_by_hash(tx: &mut SystemTx, hash: &[u8; 32]) -> Result<Option<(TenantId, CredentialRecord)>> {
+pub(crate) async fn credential_by_hash(
+    tx: &mut SystemTx,
+    hash: &[u8; 32],
+) -> Result<Option<(TenantId, CredentialRecord)>> {
     let hash: &[u8] = hash;
     let row = on!(tx, |conn| {
         sqlx::query_as::<_, CredentialRow>(
@@ -414,7 +425,11 @@ pub(crate) async fn revoke_credential(tx: &mut Tx, id: Id<()>, now: Timestamp) -
     Ok(changed == 1)
 }
 
-pub(crate) async fn revoke_all_credentials(tx: &mut Tx, principal: Id<Principal>, now: Timestamp) -> Result<u64> {
+pub(crate) async fn revoke_all_credentials(
+    tx: &mut Tx,
+    principal: Id<Principal>,
+    now: Timestamp,
+) -> Result<u64> {
     execute!(tx, |conn, tenant| {
         sqlx::query(
             "UPDATE credentials SET revoked_at = $3 WHERE tenant_id = $1 AND principal = $2 AND revoked_at IS NULL",

@@ -39,7 +39,11 @@ pub(crate) async fn create_tenant(
 }
 
 /// Lists the tenants of the server, oldest first.
-pub(crate) async fn tenants(gate: &Gate, caller: &Caller, page: PageRequest) -> Result<(Page<wire::Tenant>, Receipt)> {
+pub(crate) async fn tenants(
+    gate: &Gate,
+    caller: &Caller,
+    page: PageRequest,
+) -> Result<(Page<wire::Tenant>, Receipt)> {
     let grant = gate.grant(caller, Action::TenantRead, Resource::all("tenant")).await?;
     let receipt = grant.commit(Done::plain()).await?;
     // The one listing that crosses tenants: platform administrators see names, and nothing inside.
@@ -88,7 +92,8 @@ pub(crate) async fn update_environment(
         return Err(entry.not_found("environment").await);
     };
     let before = rails(&environment);
-    let resource = Resource::one("environment", environment.id).named(&environment.name).within(environment.clone());
+    let resource =
+        Resource::one("environment", environment.id).named(&environment.name).within(environment.clone());
     let mut grant = entry.admit(resource).await?;
     if let Some(number) = wanted.required_approvals {
         environment.required_approvals = approvals(number)?;
@@ -130,6 +135,7 @@ fn rails(environment: &Environment) -> serde_json::Value {
 
 fn approvals(number: u8) -> Result<u8> {
     let fits = number <= 9;
-    fits.then_some(number)
-        .ok_or_else(|| Error::invalid("required_approvals", "0 to 9 approvals can be required").at("requiredApprovals"))
+    fits.then_some(number).ok_or_else(|| {
+        Error::invalid("required_approvals", "0 to 9 approvals can be required").at("requiredApprovals")
+    })
 }

@@ -269,7 +269,9 @@ mod tests {
         let scope: Scope = "runtime.deployments.*".parse().unwrap();
         assert!(scope.covers(Action::DeploymentRead));
         assert!(!scope.covers(Action::ConnectionRead));
-        for text in ["", "runtime", "runtime.dep*", "runtime.deployments", "**", "secret.*", "*.read", "\u{1b}[2J"] {
+        for text in
+            ["", "runtime", "runtime.dep*", "runtime.deployments", "**", "secret.*", "*.read", "\u{1b}[2J"]
+        {
             assert!(text.parse::<Scope>().is_err(), "{text:?}");
         }
     }

@@ -22,8 +22,8 @@ pub use action::{ACTIONS, Action, Effect, Scope, Scopes};
 pub use caller::{Caller, Credential, Kind as PrincipalKind, Role};
 pub use error::{Error, Kind, Result};
 pub use id::{
-    ApiKey, Approval, Configuration, Connection, Deployment, Environment, Id, LeafId, Person, PolicySet, Principal,
-    Run, Service, Session, Tenant, TenantId,
+    ApiKey, Approval, Configuration, Connection, Deployment, Environment, Id, LeafId, Person, PolicySet,
+    Principal, Run, Service, Session, Tenant, TenantId,
 };
 pub use name::{Label, Name};
 pub use page::{Cursor, Page, PageRequest};

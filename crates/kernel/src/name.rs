@@ -23,16 +23,21 @@ impl FromStr for Name {
         if fits && !text.starts_with('-') && !text.ends_with('-') {
             return Ok(Self(text.into()));
         }
-        Err(Error::invalid("malformed_name", "a name is 1 to 63 of a-z, 0-9 and `-`, and begins and ends with a letter or digit"))
+        Err(Error::invalid(
+            "malformed_name",
+            "a name is 1 to 63 of a-z, 0-9 and `-`, and begins and ends with a letter or digit",
+        ))
     }
 }
 
 impl FromStr for Label {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self, Error> {
-        let fits = !text.trim().is_empty() && text.chars().count() <= 200 && !text.chars().any(char::is_control);
-        fits.then(|| Self(text.into()))
-            .ok_or_else(|| Error::invalid("malformed_label", "a label is 1 to 200 printable characters on one line"))
+        let fits =
+            !text.trim().is_empty() && text.chars().count() <= 200 && !text.chars().any(char::is_control);
+        fits.then(|| Self(text.into())).ok_or_else(|| {
+            Error::invalid("malformed_label", "a label is 1 to 200 printable characters on one line")
+        })
     }
 }
 
@@ -61,7 +66,9 @@ macro_rules! text {
         }
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(|error: Error| D::Error::custom(error.public()))
+                String::deserialize(deserializer)?
+                    .parse()
+                    .map_err(|error: Error| D::Error::custom(error.public()))
             }
         }
     };

@@ -53,7 +53,8 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = i128::from(self.0) * 1_000;
-        let text = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok().and_then(|t| t.format(&Rfc3339).ok());
+        let text =
+            OffsetDateTime::from_unix_timestamp_nanos(nanos).ok().and_then(|t| t.format(&Rfc3339).ok());
         f.write_str(text.as_deref().unwrap_or("out of range"))
     }
 }
@@ -67,8 +68,9 @@ impl fmt::Debug for Timestamp {
 impl FromStr for Timestamp {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self, Error> {
-        let time = OffsetDateTime::parse(text, &Rfc3339)
-            .map_err(|_| Error::invalid("malformed_time", "a time is written as RFC 3339, like `2027-01-31T12:00:00Z`"))?;
+        let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
+            Error::invalid("malformed_time", "a time is written as RFC 3339, like `2027-01-31T12:00:00Z`")
+        })?;
         i64::try_from(time.unix_timestamp_nanos() / 1_000)
             .map(Self)
             .map_err(|_| Error::invalid("malformed_time", "the time is out of range"))

@@ -46,7 +46,9 @@ impl FromStr for TraceId {
             .ok()
             .filter(|_| text.len() == 32 && text.chars().all(lower))
             .map(|number| Self(number.to_be_bytes()))
-            .ok_or_else(|| Error::invalid("malformed_trace_id", "a trace id is 32 lower-case hexadecimal digits"))
+            .ok_or_else(|| {
+                Error::invalid("malformed_trace_id", "a trace id is 32 lower-case hexadecimal digits")
+            })
     }
 }
 
@@ -57,14 +59,21 @@ mod tests {
     #[test]
     fn a_traceparent_yields_its_trace_id() {
         let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(TraceId::from_traceparent(header).unwrap().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(
+            TraceId::from_traceparent(header).unwrap().to_string(),
+            "4bf92f3577b34da6a3ce929d0e0e4736"
+        );
     }
 
     #[test]
     fn malformed_traceparents_are_ignored() {
-        for header in ["", "00", "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01", "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01"]
-        {
+        for header in [
+            "",
+            "00",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+        ] {
             assert!(TraceId::from_traceparent(header).is_none(), "{header}");
         }
     }

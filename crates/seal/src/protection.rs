@@ -72,7 +72,9 @@ impl Protection {
             }
             Self::Shamir { threshold, shares } => {
                 if shares > 16 {
-                    return Err(Error::invalid("share_counts", "there are at most 16 shares").at("protection.shares"));
+                    return Err(
+                        Error::invalid("share_counts", "there are at most 16 shares").at("protection.shares")
+                    );
                 }
                 let key = SecretKey::generate(world);
                 let texts = shamir::split(world, &key, threshold, shares)?
@@ -86,7 +88,11 @@ impl Protection {
 }
 
 /// The key-encryption key of a passphrase.
-pub(crate) fn from_passphrase(passphrase: &SecretString, salt: &str, params: password::Params) -> Result<SecretKey> {
+pub(crate) fn from_passphrase(
+    passphrase: &SecretString,
+    salt: &str,
+    params: password::Params,
+) -> Result<SecretKey> {
     let salt = HEXLOWER.decode(salt.as_bytes()).ok().and_then(|salt| salt.try_into().ok());
     let salt: [u8; 16] = salt.ok_or_else(|| Error::internal("the stored salt is malformed"))?;
     password::derive(passphrase, &salt, params)
@@ -101,7 +107,8 @@ pub(crate) fn from_dev_file(path: &Path) -> Result<SecretKey> {
     })?;
     let text = SecretBytes::new(text);
     let bytes = BASE64.decode(text.expose().trim_ascii()).map(SecretBytes::new);
-    let bytes = bytes.map_err(|_| Error::unavailable("no_key_file", "the development key file is malformed"))?;
+    let bytes =
+        bytes.map_err(|_| Error::unavailable("no_key_file", "the development key file is malformed"))?;
     SecretKey::from_slice(bytes.expose())
 }
 
@@ -115,7 +122,8 @@ fn create_dev_file(world: &World, path: &Path) -> Result<SecretKey> {
     // Written beside and renamed: a crash leaves the old key file or the new one, never half of one.
     let fresh = path.with_extension("new");
     let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh).map_err(failed)?;
+    let mut file =
+        options.write(true).create(true).truncate(true).mode(0o600).open(&fresh).map_err(failed)?;
     file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed)?;
     file.write_all(BASE64.encode(key.expose()).as_bytes()).map_err(failed)?;
     file.sync_all().map_err(failed)?;

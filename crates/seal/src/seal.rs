@@ -8,7 +8,9 @@ use std::{
 };
 
 use uuid::Uuid;
-use writ_crypto::{Aad, DataKey, HybridPrivate, KeyRef, KeyRing, SecretBytes, SecretKey, SecretString, password, shamir};
+use writ_crypto::{
+    Aad, DataKey, HybridPrivate, KeyRef, KeyRing, SecretBytes, SecretKey, SecretString, password, shamir,
+};
 use writ_kernel::{Error, Id, Result, TenantId, World};
 use writ_store::{Db, Tx};
 
@@ -102,7 +104,8 @@ impl Seal {
         }
         let (kek, stored, shares) = self.establish(protection).await?;
         let root = Root::generate(&self.0.world, 1);
-        sql::put_root(&mut tx, &root.seal(&self.0.world, &DataKey::from_secret(kek)), self.0.world.now()).await?;
+        sql::put_root(&mut tx, &root.seal(&self.0.world, &DataKey::from_secret(kek)), self.0.world.now())
+            .await?;
         sql::put_protection(&mut tx, &to_text(&stored)?).await?;
         tx.commit().await?;
         self.opened(Roots::new(vec![root])?);
@@ -149,7 +152,10 @@ impl Seal {
         let current = self.stored().await?.ok_or_else(Error::sealed)?;
         if matches!((&current, &protection), (Stored::DevFile, Protection::DevFile)) {
             // The old file would be overwritten before the new seal is durable.
-            return Err(Error::conflict("same_protection", "the root key is protected by this key file already"));
+            return Err(Error::conflict(
+                "same_protection",
+                "the root key is protected by this key file already",
+            ));
         }
         let root = self.root()?;
         let (kek, stored, shares) = self.establish(protection).await?;
@@ -176,7 +182,8 @@ impl Seal {
             Arc::clone(&open.root)
         };
         let row = sql::tenant_key(tx).await?;
-        let row = row.ok_or_else(|| Error::unauthenticated("unknown_tenant", "the credential is not valid"))?;
+        let row =
+            row.ok_or_else(|| Error::unauthenticated("unknown_tenant", "the credential is not valid"))?;
         let private = HybridPrivate::from_seed(root.ring.open(&tenant_aad(tenant), &row.private)?)?;
         let ring = data_ring(tenant, &private, sql::data_keys(tx).await?)?;
         let keys = Arc::new(TenantKeys { tenant, private, ring });
@@ -199,7 +206,8 @@ impl Seal {
         let sealed = root.ring.seal(world, &tenant_aad(tenant), private.seed().expose());
         sql::insert_tenant_key(tx, &private.public().to_bytes(), &sealed, world.now()).await?;
         let name = KeyRef { id: world.uuid(), version: 1 };
-        let wrapped = private.public().wrap(world, &data_key_context(tenant, name), &SecretKey::generate(world))?;
+        let wrapped =
+            private.public().wrap(world, &data_key_context(tenant, name), &SecretKey::generate(world))?;
         sql::insert_data_key(tx, &DataKeyRow { key_id: name.id, version: 1, wrapped }, world.now()).await
     }
     /// Makes a new root key and seals every tenant's private key under it, while the seal stays open and serves.
@@ -253,7 +261,11 @@ impl Seal {
     }
 
     /// The key-encryption key, once enough was given.
-    async fn key_encryption_key(&self, stored: &Stored, key: Option<SecretString>) -> Result<Option<SecretKey>> {
+    async fn key_encryption_key(
+        &self,
+        stored: &Stored,
+        key: Option<SecretString>,
+    ) -> Result<Option<SecretKey>> {
         let wanted = || Error::invalid("key_missing", "a key is needed: a share or the passphrase").at("key");
         match stored {
             Stored::DevFile => from_dev_file(&self.0.dev_file).map(Some),
@@ -287,8 +299,10 @@ impl Seal {
 
     async fn stored(&self) -> Result<Option<Stored>> {
         let text = sql::protection(&mut self.0.db.system_read().await?).await?;
-        text.map(|text| serde_json::from_str(&text).map_err(|error| Error::internal("stored protection").because(error)))
-            .transpose()
+        text.map(|text| {
+            serde_json::from_str(&text).map_err(|error| Error::internal("stored protection").because(error))
+        })
+        .transpose()
     }
 
     fn root(&self) -> Result<Arc<Roots>> {
@@ -385,7 +399,12 @@ fn tenant_aad(tenant: TenantId) -> Vec<u8> {
 
 fn data_key_context(tenant: TenantId, name: KeyRef) -> Vec<u8> {
     let version = name.version.to_be_bytes();
-    Aad::new().field(b"writ/data-key/v1").field(tenant.uuid().as_bytes()).field(name.id.as_bytes()).field(&version).finish()
+    Aad::new()
+        .field(b"writ/data-key/v1")
+        .field(tenant.uuid().as_bytes())
+        .field(name.id.as_bytes())
+        .field(&version)
+        .finish()
 }
 
 fn wrong_key() -> Error {
@@ -394,5 +413,7 @@ fn wrong_key() -> Error {
 
 /// Argon2id takes its time: not on a thread that serves others.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal("key derivation").because(error))?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal("key derivation").because(error))?
 }

@@ -7,7 +7,8 @@ use writ_store::{SystemTx, Transactional, Tx, execute, on};
 
 pub(crate) async fn protection(tx: &mut SystemTx) -> Result<Option<String>> {
     let row = on!(tx, |conn| {
-        sqlx::query_as::<_, (String,)>("SELECT protection FROM seal_config WHERE only_row = 1").fetch_optional(conn)
+        sqlx::query_as::<_, (String,)>("SELECT protection FROM seal_config WHERE only_row = 1")
+            .fetch_optional(conn)
     })?;
     Ok(row.map(|(text,)| text))
 }
@@ -33,7 +34,8 @@ pub(crate) struct RootRow {
 
 pub(crate) async fn roots(tx: &mut impl Transactional) -> Result<Vec<RootRow>> {
     on!(tx, |conn| {
-        sqlx::query_as::<_, RootRow>("SELECT version, key_id, sealed FROM root_keys ORDER BY version").fetch_all(conn)
+        sqlx::query_as::<_, RootRow>("SELECT version, key_id, sealed FROM root_keys ORDER BY version")
+            .fetch_all(conn)
     })
 }
 
@@ -72,7 +74,11 @@ pub(crate) async fn tenant_key(tx: &mut Tx) -> Result<Option<TenantKeyRow>> {
 }
 
 /// A stretch of all tenants' keys, by tenant, for the rotation of the root key.
-pub(crate) async fn tenant_keys_after(tx: &mut SystemTx, after: Uuid, limit: i64) -> Result<Vec<TenantKeyRow>> {
+pub(crate) async fn tenant_keys_after(
+    tx: &mut SystemTx,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<TenantKeyRow>> {
     on!(tx, |conn| {
         sqlx::query_as::<_, TenantKeyRow>(
             "SELECT tenant_id, private FROM tenant_keys WHERE tenant_id > $1 ORDER BY tenant_id LIMIT $2",
@@ -93,14 +99,21 @@ pub(crate) async fn reseal_tenant_key(tx: &mut SystemTx, tenant: TenantId, priva
     Ok(())
 }
 
-pub(crate) async fn insert_tenant_key(tx: &mut Tx, public: &[u8], private: &[u8], now: Timestamp) -> Result<()> {
+pub(crate) async fn insert_tenant_key(
+    tx: &mut Tx,
+    public: &[u8],
+    private: &[u8],
+    now: Timestamp,
+) -> Result<()> {
     execute!(tx, |conn, tenant| {
-        sqlx::query("INSERT INTO tenant_keys (tenant_id, public, private, created_at) VALUES ($1, $2, $3, $4)")
-            .bind(tenant)
-            .bind(public)
-            .bind(private)
-            .bind(now.micros())
-            .execute(conn)
+        sqlx::query(
+            "INSERT INTO tenant_keys (tenant_id, public, private, created_at) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(tenant)
+        .bind(public)
+        .bind(private)
+        .bind(now.micros())
+        .execute(conn)
     })?;
     Ok(())
 }

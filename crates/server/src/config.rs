@@ -184,7 +184,10 @@ impl Config {
     ///
     /// # Errors
     /// `Invalid`, naming the member and what is wrong with it.
-    pub fn load(file: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self> {
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self> {
         let mut table = match file {
             None => toml::Table::new(),
             Some(path) => {
@@ -238,7 +241,10 @@ impl Config {
             return wrong("server.certificate", "a certificate and its key come together");
         }
         if self.server.timeout_seconds == 0 || self.runner.silence_seconds < 10 {
-            return wrong("server.timeout_seconds", "time-outs are at least 1 second, a runner's silence at least 10");
+            return wrong(
+                "server.timeout_seconds",
+                "time-outs are at least 1 second, a runner's silence at least 10",
+            );
         }
         let host = &self.server.host;
         if host.is_empty() || !host.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c)) {
@@ -259,7 +265,10 @@ fn overlay(table: &mut toml::Table, name: &str, value: &str) {
         table.insert("data_dir".to_owned(), value.into());
         return;
     }
-    let Some((section, member)) = name.split_once('_').filter(|(section, _)| SECTIONS.contains(section)) else { return };
+    let Some((section, member)) = name.split_once('_').filter(|(section, _)| SECTIONS.contains(section))
+    else {
+        return;
+    };
     let section = table.entry(section.to_lowercase()).or_insert_with(|| toml::Table::new().into());
     if let Some(section) = section.as_table_mut() {
         section.insert(member.to_lowercase(), typed(value));
@@ -278,7 +287,8 @@ fn typed(value: &str) -> toml::Value {
 fn malformed(error: impl std::fmt::Display) -> Error {
     // Only the first line: the rest quotes the file, which may hold a password.
     let text = error.to_string();
-    let lines: Vec<&str> = text.lines().filter(|line| !line.contains('|') && !line.trim().is_empty()).collect();
+    let lines: Vec<&str> =
+        text.lines().filter(|line| !line.contains('|') && !line.trim().is_empty()).collect();
     Error::invalid("configuration", lines.join(": ")).hint("check it with `writ config check`")
 }
 
@@ -303,7 +313,9 @@ mod tests {
     #[test]
     fn variables_win_over_the_file() {
         let text = "data_dir = '/a'\n[server]\nlisten = '127.0.0.1:1'";
-        let config = load(text, &[("WRIT_SERVER_LISTEN", "127.0.0.1:2"), ("WRIT_DATA_DIR", "/b"), ("PATH", "x")]).unwrap();
+        let config =
+            load(text, &[("WRIT_SERVER_LISTEN", "127.0.0.1:2"), ("WRIT_DATA_DIR", "/b"), ("PATH", "x")])
+                .unwrap();
         assert_eq!((config.server.listen.port(), config.data_dir), (2, PathBuf::from("/b")));
     }
 

@@ -44,24 +44,31 @@ pub struct Ready {
 ///
 /// # Errors
 /// When the configuration, the database or the address cannot be used.
-pub async fn serve(config: Config, ready: impl FnOnce(Ready), shutdown: impl Future<Output = ()> + Send) -> Result<()> {
+pub async fn serve(
+    config: Config,
+    ready: impl FnOnce(Ready),
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<()> {
     make_private(&config.data_dir)?;
     let world = World::new(Arc::new(SystemClock), Arc::new(entropy(&config)));
     writ_store::migrate(&config.database_of_owner()?, &world).await?;
     let db = Db::open(&config.database()?, world.clone()).await?;
-    let seal = Seal::new(db.clone(), world.clone(), config.data_dir.join("dev.key"), password::Params::default());
+    let seal =
+        Seal::new(db.clone(), world.clone(), config.data_dir.join("dev.key"), password::Params::default());
     let gate = Gate::new(db.clone(), seal.clone(), world.clone(), limits(&config));
     unseal_with_key_file(&seal).await?;
 
     let identity = Identity::new(gate.clone());
     let deploy = Deploy::new(gate.clone(), Arc::new(People(identity.clone())));
     let pem = certificate(&config, world.now())?;
-    let exchange = if config.server.require_post_quantum { KeyExchange::Hybrid } else { KeyExchange::HybridOrClassical };
+    let exchange =
+        if config.server.require_post_quantum { KeyExchange::Hybrid } else { KeyExchange::HybridOrClassical };
     let tls = Tls::new(&pem, exchange)?;
     let pin = hash::hex(&tls.pin());
 
     let listener = bind(config.server.listen).await?;
-    let address = listener.local_addr().map_err(|error| Error::internal("a listener has no address").because(error))?;
+    let address =
+        listener.local_addr().map_err(|error| Error::internal("a listener has no address").because(error))?;
     let metrics = Metrics::new();
     let router = router(&config, &gate, &identity, &deploy, &metrics);
     let launcher = LocalRunners {
@@ -91,7 +98,13 @@ pub async fn serve(config: Config, ready: impl FnOnce(Ready), shutdown: impl Fut
     let drain = Duration::from_secs(config.server.drain_seconds);
     let limits = Limits { connections: config.limits.connections, drain, ..Limits::default() };
     let observe = Box::new(move |event| metrics.connection(event));
-    let served = writ_web::serve(listener, router, Terms { transport: Transport::Tls(tls), limits, observe }, shutdown).await;
+    let served = writ_web::serve(
+        listener,
+        router,
+        Terms { transport: Transport::Tls(tls), limits, observe },
+        shutdown,
+    )
+    .await;
     let _ = stop.send(true);
     while workers.join_next().await.is_some() {}
     db.close().await?;
@@ -105,12 +118,14 @@ pub async fn serve(config: Config, ready: impl FnOnce(Ready), shutdown: impl Fut
 /// # Errors
 /// `Internal` when it cannot be written.
 pub async fn openapi() -> Result<String> {
-    let directory = tempfile::tempdir().map_err(|error| Error::internal("temporary directory").because(error))?;
+    let directory =
+        tempfile::tempdir().map_err(|error| Error::internal("temporary directory").because(error))?;
     let world = World::new(Arc::new(SystemClock), Arc::new(Entropy::os()));
     let config = writ_store::Config::Sqlite { path: directory.path().join("writ.db") };
     writ_store::migrate(&config, &world).await?;
     let db = Db::open(&config, world.clone()).await?;
-    let seal = Seal::new(db.clone(), world.clone(), directory.path().join("dev.key"), password::Params::default());
+    let seal =
+        Seal::new(db.clone(), world.clone(), directory.path().join("dev.key"), password::Params::default());
     let gate = Gate::new(db.clone(), seal, world, writ_gate::Limits::default());
     let identity = Identity::new(gate.clone());
     let deploy = Deploy::new(gate.clone(), Arc::new(People(identity.clone())));
@@ -128,7 +143,13 @@ fn rooms(gate: &Gate, identity: &Identity, deploy: &Deploy) -> [openapi::OpenApi
     ]
 }
 
-fn router(config: &Config, gate: &Gate, identity: &Identity, deploy: &Deploy, metrics: &Arc<Metrics>) -> Router {
+fn router(
+    config: &Config,
+    gate: &Gate,
+    identity: &Identity,
+    deploy: &Deploy,
+    metrics: &Arc<Metrics>,
+) -> Router {
     let (router, _) = openapi::assemble("Writ", VERSION, rooms(gate, identity, deploy));
     let authenticate: Arc<dyn Authenticate> = Arc::new(identity.clone());
     let (seal, metrics) = (gate.seal().clone(), Arc::clone(metrics));
@@ -169,7 +190,8 @@ impl Clock for SystemClock {
 }
 
 fn entropy(config: &Config) -> Entropy {
-    let device = |(name, path): (&String, &PathBuf)| Source::Device { name: name.clone(), path: path.clone() };
+    let device =
+        |(name, path): (&String, &PathBuf)| Source::Device { name: name.clone(), path: path.clone() };
     Entropy::new(config.entropy.devices.iter().map(device).collect())
 }
 
@@ -184,7 +206,9 @@ fn limits(config: &Config) -> writ_gate::Limits {
 /// A development key file unseals by itself; everything else waits for people.
 async fn unseal_with_key_file(seal: &Seal) -> Result<()> {
     if seal.status().await?.protection == Some("dev-file") {
-        tracing::warn!("the root key is protected by a development key file: whoever has the disk has the keys");
+        tracing::warn!(
+            "the root key is protected by a development key file: whoever has the disk has the keys"
+        );
         seal.unseal(None).await?;
     }
     Ok(())
@@ -207,7 +231,8 @@ fn certificate(config: &Config, now: Timestamp) -> Result<Pem> {
 
 fn make_private(directory: &Path) -> Result<()> {
     let failed = |error: std::io::Error| {
-        Error::unavailable("data_dir", format!("the data directory `{}` cannot be used", directory.display())).because(error)
+        Error::unavailable("data_dir", format!("the data directory `{}` cannot be used", directory.display()))
+            .because(error)
     };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
     fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(failed)
@@ -226,7 +251,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 async fn serve_metrics(listener: TcpListener, routes: Router) {
-    let terms = Terms { transport: Transport::DangerousPlain, limits: Limits::default(), observe: Box::new(|_| {}) };
+    let terms =
+        Terms { transport: Transport::DangerousPlain, limits: Limits::default(), observe: Box::new(|_| {}) };
     if let Err(error) = writ_web::serve(listener, routes, terms, std::future::pending()).await {
         tracing::error!(%error, "the metrics listener failed");
     }

@@ -30,7 +30,11 @@ impl Launcher for LocalRunners {
 impl LocalRunners {
     async fn start(&self, launch: Launch) -> Result<()> {
         let failed = |what: &'static str| {
-            move |error: std::io::Error| Error::unavailable("runner_start", "a runner could not be started").context(what).because(error)
+            move |error: std::io::Error| {
+                Error::unavailable("runner_start", "a runner could not be started")
+                    .context(what)
+                    .because(error)
+            }
         };
         let bootstrap = self.bootstrap(&launch)?;
         // The token goes over a pipe that only the child inherits: never argv, never the environment, never a file.
@@ -78,7 +82,8 @@ impl LocalRunners {
             "endpoints": self.config.endpoints,
             "graceSeconds": self.config.grace_seconds,
         });
-        let text = serde_json::to_string(&bootstrap).map_err(|error| Error::internal("bootstrap").because(error))?;
+        let text =
+            serde_json::to_string(&bootstrap).map_err(|error| Error::internal("bootstrap").because(error))?;
         Ok(zeroize::Zeroizing::new(text))
     }
 }

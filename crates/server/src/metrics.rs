@@ -56,18 +56,34 @@ impl Metrics {
         };
         let registry = &mut metrics.registry;
         registry.register("http_requests", "Answers, by method, route and status", metrics.requests.clone());
-        registry.register("http_request_seconds", "Time to the beginning of an answer", metrics.latency.clone());
+        registry.register(
+            "http_request_seconds",
+            "Time to the beginning of an answer",
+            metrics.latency.clone(),
+        );
         registry.register("connections", "Open connections", metrics.connections.clone());
         registry.register("tls_handshakes", "TLS handshakes, by result", metrics.handshakes.clone());
         registry.register("sealed", "1 while the server holds no keys", metrics.sealed.clone());
-        registry.register("database_commits", "Transactions made durable since start", metrics.commits.clone());
-        registry.register("database_batches", "Writes to disk that made them durable", metrics.batches.clone());
+        registry.register(
+            "database_commits",
+            "Transactions made durable since start",
+            metrics.commits.clone(),
+        );
+        registry.register(
+            "database_batches",
+            "Writes to disk that made them durable",
+            metrics.batches.clone(),
+        );
         Arc::new(metrics)
     }
 
     pub(crate) fn served(&self, served: &Served<'_>) {
         let route = served.route.to_owned();
-        let labels = Request { method: served.method.to_string(), route: route.clone(), status: served.status.as_u16() };
+        let labels = Request {
+            method: served.method.to_string(),
+            route: route.clone(),
+            status: served.status.as_u16(),
+        };
         self.requests.get_or_create(&labels).inc();
         self.latency.get_or_create(&Route { route }).observe(served.elapsed.as_secs_f64());
     }
@@ -82,7 +98,9 @@ impl Metrics {
             }
             Event::Refused => self.handshake("refused"),
             Event::HandshakeFailed => self.handshake("failed"),
-            Event::Secured(secured) => self.handshake(if secured.post_quantum { "post_quantum" } else { "classical" }),
+            Event::Secured(secured) => {
+                self.handshake(if secured.post_quantum { "post_quantum" } else { "classical" })
+            }
         }
     }
 
@@ -92,7 +110,11 @@ impl Metrics {
 }
 
 /// The listener's routes: `/metrics` alone.
-pub(crate) fn routes(metrics: Arc<Metrics>, db: Db, sealed: impl Fn() -> bool + Clone + Send + Sync + 'static) -> Router {
+pub(crate) fn routes(
+    metrics: Arc<Metrics>,
+    db: Db,
+    sealed: impl Fn() -> bool + Clone + Send + Sync + 'static,
+) -> Router {
     let scrape = move |State(metrics): State<Arc<Metrics>>| async move {
         let stats = db.stats();
         metrics.sealed.set(i64::from(sealed()));

@@ -10,7 +10,9 @@ use writ_web::{
     Authenticated, Json, Outcome, Recorded as Answered,
     openapi::{OpenApiRouter, routes},
 };
-use writ_wire::sys::{Health, InitRequest, InitResponse, Protection, RekeyRequest, SealStatus, UnsealRequest};
+use writ_wire::sys::{
+    Health, InitRequest, InitResponse, Protection, RekeyRequest, SealStatus, UnsealRequest,
+};
 
 /// The version everything reports.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -93,7 +95,10 @@ async fn unseal(State(sys): State<Sys>, Json(wanted): Json<UnsealRequest>) -> Ou
 
 /// Seal the server: forget every key.
 #[utoipa::path(post, path = "/api/v1/sys/seal", tag = "sys", responses((status = 200, body = SealStatus)))]
-async fn close(State(sys): State<Sys>, Authenticated(caller): Authenticated) -> Outcome<Answered<Json<SealStatus>>> {
+async fn close(
+    State(sys): State<Sys>,
+    Authenticated(caller): Authenticated,
+) -> Outcome<Answered<Json<SealStatus>>> {
     let grant = sys.gate.grant(&caller, Action::Seal, Resource::all("seal")).await?;
     let receipt = grant.commit(Done::plain()).await?;
     sys.seal().close();
@@ -130,7 +135,8 @@ async fn rotate(
         Ok(version) => Done::with(json!({ "version": version })).outcome(Recorded::Done),
         Err(error) => Done::with(json!({ "code": error.code() })).outcome(Recorded::Fail),
     };
-    let receipt = sys.gate.grant(&caller, Action::RootRotate, Resource::all("seal")).await?.commit(done).await?;
+    let receipt =
+        sys.gate.grant(&caller, Action::RootRotate, Resource::all("seal")).await?.commit(done).await?;
     rotated?;
     Ok(Answered(receipt.to_string(), Json(status(sys.seal()).await?)))
 }

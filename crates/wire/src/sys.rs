@@ -60,7 +60,10 @@ pub struct InitRequest {
 /// What `init` and `rekey` answer. Shown once.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_debug_implementations, reason = "holds shares and a token that are shown once and never logged")]
+#[expect(
+    missing_debug_implementations,
+    reason = "holds shares and a token that are shown once and never logged"
+)]
 pub struct InitResponse {
     /// Shamir: the shares, one for each holder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -21,7 +21,12 @@ pub(crate) fn checks(cloud: &Cloud, backend: &StateBackend, providers: &[String]
     let mut check = |name, field, expected, passed| checks.push(Check { name, field, expected, passed });
     match cloud {
         Cloud::Aws { role_arn, external_id, region, allowed_regions } => {
-            check("aws_role_arn", "target.roleArn", "`arn:aws:iam::<12 digits>:role/<name>`", aws_role(role_arn));
+            check(
+                "aws_role_arn",
+                "target.roleArn",
+                "`arn:aws:iam::<12 digits>:role/<name>`",
+                aws_role(role_arn),
+            );
             check(
                 "aws_external_id",
                 "target.externalId",
@@ -31,16 +36,38 @@ pub(crate) fn checks(cloud: &Cloud, backend: &StateBackend, providers: &[String]
             check("aws_region", "target.region", "a region like `eu-central-1`", region_word(region));
             check("allowed_regions", "target.allowedRegions", "regions", all(allowed_regions, region_word));
         }
-        Cloud::Azure { directory_id, subscription_id, key_vault_uri, client_id_secret, client_secret_secret, allowed_regions } => {
+        Cloud::Azure {
+            directory_id,
+            subscription_id,
+            key_vault_uri,
+            client_id_secret,
+            client_secret_secret,
+            allowed_regions,
+        } => {
             check("azure_directory", "target.directoryId", "a UUID", uuid(directory_id));
             check("azure_subscription", "target.subscriptionId", "a UUID", uuid(subscription_id));
-            check("azure_key_vault", "target.keyVaultUri", "`https://<name>.vault.azure.net`", key_vault(key_vault_uri));
+            check(
+                "azure_key_vault",
+                "target.keyVaultUri",
+                "`https://<name>.vault.azure.net`",
+                key_vault(key_vault_uri),
+            );
             let names = azure_secret(client_id_secret) && azure_secret(client_secret_secret);
-            check("azure_secret_names", "target.clientSecretSecret", "names of secrets: 1 to 127 of `A-Z a-z 0-9 -`", names);
+            check(
+                "azure_secret_names",
+                "target.clientSecretSecret",
+                "names of secrets: 1 to 127 of `A-Z a-z 0-9 -`",
+                names,
+            );
             check("allowed_regions", "target.allowedRegions", "locations", all(allowed_regions, region_word));
         }
         Cloud::Gcp { project_id, service_account, allowed_regions } => {
-            check("gcp_project", "target.projectId", "6 to 30 of `a-z 0-9 -`, a letter first", gcp_project(project_id));
+            check(
+                "gcp_project",
+                "target.projectId",
+                "6 to 30 of `a-z 0-9 -`, a letter first",
+                gcp_project(project_id),
+            );
             let email = "`<name>@<project>.iam.gserviceaccount.com`";
             check("gcp_service_account", "target.serviceAccount", email, gcp_account(service_account));
             check("allowed_regions", "target.allowedRegions", "regions", all(allowed_regions, region_word));
@@ -56,10 +83,25 @@ pub(crate) fn checks(cloud: &Cloud, backend: &StateBackend, providers: &[String]
             check("s3_lock_table", "backend.lockTable", "3 to 255 of `A-Z a-z 0-9 _ . -`", table);
         }
         StateBackend::Azurerm { storage_account, container, prefix, resource_group } => {
-            check("azurerm_account", "backend.storageAccount", "3 to 24 of `a-z 0-9`", storage_account_name(storage_account));
-            check("azurerm_container", "backend.container", "3 to 63 of `a-z 0-9 -`", container_name(container));
+            check(
+                "azurerm_account",
+                "backend.storageAccount",
+                "3 to 24 of `a-z 0-9`",
+                storage_account_name(storage_account),
+            );
+            check(
+                "azurerm_container",
+                "backend.container",
+                "3 to 63 of `a-z 0-9 -`",
+                container_name(container),
+            );
             check("state_prefix", "backend.prefix", "plain path components", prefix_path(prefix));
-            check("azurerm_group", "backend.resourceGroup", "1 to 90 of `A-Z a-z 0-9 _ . ( ) -`", resource_group_name(resource_group));
+            check(
+                "azurerm_group",
+                "backend.resourceGroup",
+                "1 to 90 of `A-Z a-z 0-9 _ . ( ) -`",
+                resource_group_name(resource_group),
+            );
         }
         StateBackend::Gcs { bucket, prefix } => {
             check("gcs_bucket", "backend.bucket", "3 to 63 of `a-z 0-9 . _ -`", gcs_bucket(bucket));
@@ -78,7 +120,9 @@ pub(crate) fn checks(cloud: &Cloud, backend: &StateBackend, providers: &[String]
 pub(crate) fn parse(cloud: &Cloud, backend: &StateBackend, providers: &[String]) -> Result<()> {
     match checks(cloud, backend, providers).into_iter().find(|check| !check.passed) {
         None => Ok(()),
-        Some(check) => Err(Error::invalid("malformed_reference", format!("expected {}", check.expected)).at(check.field)),
+        Some(check) => {
+            Err(Error::invalid("malformed_reference", format!("expected {}", check.expected)).at(check.field))
+        }
     }
 }
 
@@ -104,7 +148,8 @@ fn aws_role(arn: &str) -> bool {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let [prefix, partition, service, region, account, resource] = parts.as_slice() else { return false };
     let named = resource.strip_prefix("role/").is_some_and(|path| {
-        within(path, 1..=512, "+=,.@_-/") && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+        within(path, 1..=512, "+=,.@_-/")
+            && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
     });
     *prefix == "arn"
         && matches!(*partition, "aws" | "aws-cn" | "aws-us-gov")
@@ -130,7 +175,9 @@ fn uuid(text: &str) -> bool {
 fn key_vault(uri: &str) -> bool {
     let host = uri.strip_prefix("https://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
     let name = host.and_then(|host| {
-        [".vault.azure.net", ".vault.azure.cn", ".vault.usgovcloudapi.net"].iter().find_map(|suffix| host.strip_suffix(suffix))
+        [".vault.azure.net", ".vault.azure.cn", ".vault.usgovcloudapi.net"]
+            .iter()
+            .find_map(|suffix| host.strip_suffix(suffix))
     });
     name.is_some_and(|name| within(name, 3..=24, "-") && edges(name))
 }
@@ -182,7 +229,9 @@ fn provider(source: &str) -> bool {
     let name = |part: &&str| lower(part, 1..=64, "_-") && edges(part);
     match parts.as_slice() {
         [namespace, kind] => name(namespace) && name(kind),
-        [host, namespace, kind] => lower(host, 3..=253, ".-") && host.contains('.') && edges(host) && name(namespace) && name(kind),
+        [host, namespace, kind] => {
+            lower(host, 3..=253, ".-") && host.contains('.') && edges(host) && name(namespace) && name(kind)
+        }
         _ => false,
     }
 }

@@ -52,7 +52,9 @@ fn a_key_vault_is_one_of_azure_and_nothing_else() {
 
 #[test]
 fn a_prefix_cannot_climb() {
-    for (prefix, good) in [("", true), ("team/a", true), ("../b", false), ("a//b", false), ("/a", false), ("a/..", false)] {
+    for (prefix, good) in
+        [("", true), ("team/a", true), ("../b", false), ("a//b", false), ("/a", false), ("a/..", false)]
+    {
         assert_eq!(prefix_path(prefix), good, "{prefix}");
     }
 }
@@ -74,7 +76,11 @@ fn a_provider_is_a_source_address() {
 #[test]
 fn a_service_account_names_its_project() {
     assert!(gcp_account("deployer@payments-prod.iam.gserviceaccount.com"));
-    for email in ["deployer@gmail.com", "deployer@.iam.gserviceaccount.com", "x y@payments-prod.iam.gserviceaccount.com"] {
+    for email in [
+        "deployer@gmail.com",
+        "deployer@.iam.gserviceaccount.com",
+        "x y@payments-prod.iam.gserviceaccount.com",
+    ] {
         assert!(!gcp_account(email), "{email}");
     }
 }

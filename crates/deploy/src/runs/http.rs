@@ -32,7 +32,11 @@ pub fn routes(room: Deploy) -> OpenApiRouter {
 
 /// Take a run with its one-time token.
 #[utoipa::path(post, path = "/runner/v1/claim", tag = "runner", responses((status = 200, body = Claim)))]
-async fn claim(State(room): State<Deploy>, Bearer(token): Bearer, trace: Trace) -> Outcome<Recorded<Json<Claim>>> {
+async fn claim(
+    State(room): State<Deploy>,
+    Bearer(token): Bearer,
+    trace: Trace,
+) -> Outcome<Recorded<Json<Claim>>> {
     let (claim, receipt) = runs::claim(&room, &token, trace.id()).await?;
     Ok(Recorded(receipt.to_string(), Json(claim)))
 }

@@ -53,7 +53,9 @@ pub(crate) async fn claim(room: &Deploy, token: &str, trace: TraceId) -> Result<
     let claims = tokens::verify(gate, token).await?;
     let caller = runner(gate.world(), claims.tenant, claims.run.uuid(), trace)?;
     let mut entry = gate.enter(&caller, Action::RunClaim).await?;
-    let Some((run, place)) = around(&mut entry, claims.run).await? else { return Err(entry.not_found("run").await) };
+    let Some((run, place)) = around(&mut entry, claims.run).await? else {
+        return Err(entry.not_found("run").await);
+    };
     let mut grant = entry.admit(decision::own(&caller, &place)).await?;
     let (session, hash) = Token::generate(gate.world(), "runner");
     let now = gate.world().now();
@@ -158,7 +160,12 @@ pub(crate) async fn events(room: &Deploy, caller: &Caller, run: Id<Run>, push: P
 }
 
 /// Takes the plan and says what may become of it.
-pub(crate) async fn plan(room: &Deploy, caller: &Caller, run: Id<Run>, submitted: SubmitPlan) -> Result<PlanDecision> {
+pub(crate) async fn plan(
+    room: &Deploy,
+    caller: &Caller,
+    run: Id<Run>,
+    submitted: SubmitPlan,
+) -> Result<PlanDecision> {
     let (run, mut place, mut grant) = reporting(room.gate(), caller, run).await?;
     if sighted_in(&run, &submitted)? {
         return quarantine(room, grant, &run, &place).await;
@@ -226,10 +233,15 @@ pub(crate) async fn lose(room: &Deploy, tenant: TenantId, run: Uuid) -> Result<(
     let before = place.deployment.state;
     let (state, outcome) = if run.permit.is_some() {
         let hint = "plan again to see what is left; a state lock of this run can be released";
-        let told = outcome("runner_lost", "the runner vanished while it applied: what it left behind is unknown", Some(hint));
+        let told = outcome(
+            "runner_lost",
+            "the runner vanished while it applied: what it left behind is unknown",
+            Some(hint),
+        );
         (State::Lost, told)
     } else {
-        let told = outcome("runner_lost", "the runner vanished before anything was changed", Some("deploy again"));
+        let told =
+            outcome("runner_lost", "the runner vanished before anything was changed", Some("deploy again"));
         (State::Failed, told)
     };
     if matches!(before, State::Planning | State::Applying) {
@@ -268,7 +280,8 @@ fn pulse(place: &Place) -> Pulse {
 }
 
 fn canary(run: &RunRecord) -> Result<Canary> {
-    let bytes = HEXLOWER.decode(run.canary.as_bytes()).map_err(|_| Error::internal("a canary is malformed"))?;
+    let bytes =
+        HEXLOWER.decode(run.canary.as_bytes()).map_err(|_| Error::internal("a canary is malformed"))?;
     Ok(Canary::new(&bytes))
 }
 
@@ -287,7 +300,11 @@ async fn quarantine<T>(room: &Deploy, mut grant: Grant, run: &RunRecord, place: 
     if matches!(deployment.state, State::Planning | State::Applying) {
         deployment.state = if run.permit.is_some() { State::Lost } else { State::Failed };
         let hint = "treat what this run could read as exposed, and report it";
-        deployment.outcome = Some(outcome("canary_seen", "a secret of the run reached the control plane; the run was ended", Some(hint)));
+        deployment.outcome = Some(outcome(
+            "canary_seen",
+            "a secret of the run reached the control plane; the run was ended",
+            Some(hint),
+        ));
         decision::advance(&mut grant, place.deployment.state, &deployment).await?;
     }
     grant.commit(Done::with(json!({ "run": run.id, "canary": "seen" })).outcome(Recorded::Fail)).await?;

@@ -86,9 +86,11 @@ pub(crate) async fn busy(tx: &mut Tx, environment: Id<Environment>) -> Result<bo
 /// How many runs of the tenant are under way.
 pub(crate) async fn active(tx: &mut Tx) -> Result<i64> {
     let (count,) = on!(tx, |conn, tenant| {
-        sqlx::query_as::<_, (i64,)>("SELECT count(*) FROM runs WHERE tenant_id = $1 AND state IN ('starting', 'claimed')")
-            .bind(tenant)
-            .fetch_one(conn)
+        sqlx::query_as::<_, (i64,)>(
+            "SELECT count(*) FROM runs WHERE tenant_id = $1 AND state IN ('starting', 'claimed')",
+        )
+        .bind(tenant)
+        .fetch_one(conn)
     })?;
     Ok(count)
 }
@@ -114,9 +116,11 @@ pub(crate) async fn claim(tx: &mut Tx, id: Id<Run>, session: &[u8; 32], now: Tim
 pub(crate) async fn by_session(tx: &mut SystemTx, session: &[u8; 32]) -> Result<Option<(TenantId, Uuid)>> {
     let session: &[u8] = session;
     let row = on!(tx, |conn| {
-        sqlx::query_as::<_, (Uuid, Uuid)>("SELECT tenant_id, run_id FROM runs WHERE session_hash = $1 AND state = 'claimed'")
-            .bind(session)
-            .fetch_optional(conn)
+        sqlx::query_as::<_, (Uuid, Uuid)>(
+            "SELECT tenant_id, run_id FROM runs WHERE session_hash = $1 AND state = 'claimed'",
+        )
+        .bind(session)
+        .fetch_optional(conn)
     })?;
     Ok(row.map(|(tenant, run)| (Id::from_uuid(tenant), run)))
 }
@@ -161,11 +165,13 @@ pub(crate) async fn set_isolation(tx: &mut Tx, id: Id<Run>, level: u8) -> Result
 
 pub(crate) async fn set_permit(tx: &mut Tx, id: Id<Run>, permit: Uuid) -> Result<()> {
     let changed = execute!(tx, |conn, tenant| {
-        sqlx::query("UPDATE runs SET permit_id = $3 WHERE tenant_id = $1 AND run_id = $2 AND permit_id IS NULL")
-            .bind(tenant)
-            .bind(id.uuid())
-            .bind(permit)
-            .execute(conn)
+        sqlx::query(
+            "UPDATE runs SET permit_id = $3 WHERE tenant_id = $1 AND run_id = $2 AND permit_id IS NULL",
+        )
+        .bind(tenant)
+        .bind(id.uuid())
+        .bind(permit)
+        .execute(conn)
     })?;
     if changed == 1 { Ok(()) } else { Err(Error::conflict("permit_spent", "the run had its permit already")) }
 }
@@ -186,7 +192,12 @@ pub(crate) async fn end(tx: &mut Tx, id: Id<Run>, state: RunState) -> Result<boo
 }
 
 /// Runs of all tenants that are silent since before `silent` or over their deadline at `now`.
-pub(crate) async fn vanished(tx: &mut SystemTx, silent: Timestamp, now: Timestamp, limit: i64) -> Result<Vec<(TenantId, Uuid)>> {
+pub(crate) async fn vanished(
+    tx: &mut SystemTx,
+    silent: Timestamp,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<(TenantId, Uuid)>> {
     let rows = on!(tx, |conn| {
         sqlx::query_as::<_, (Uuid, Uuid)>(
             "SELECT tenant_id, run_id FROM runs
@@ -201,7 +212,11 @@ pub(crate) async fn vanished(tx: &mut SystemTx, silent: Timestamp, now: Timestam
 }
 
 /// Appends lines; the deployment counts them, so that their numbers have no gap.
-pub(crate) async fn append_output(tx: &mut Tx, deployment: Id<Deployment>, lines: &[OutputLine]) -> Result<()> {
+pub(crate) async fn append_output(
+    tx: &mut Tx,
+    deployment: Id<Deployment>,
+    lines: &[OutputLine],
+) -> Result<()> {
     let count = i64::try_from(lines.len()).unwrap_or(i64::MAX);
     let (total,) = on!(tx, |conn, tenant| {
         sqlx::query_as::<_, (i64,)>(
@@ -230,7 +245,12 @@ pub(crate) async fn append_output(tx: &mut Tx, deployment: Id<Deployment>, lines
     Ok(())
 }
 
-pub(crate) async fn output(tx: &mut Tx, deployment: Id<Deployment>, after: u64, limit: i64) -> Result<Vec<OutputLine>> {
+pub(crate) async fn output(
+    tx: &mut Tx,
+    deployment: Id<Deployment>,
+    after: u64,
+    limit: i64,
+) -> Result<Vec<OutputLine>> {
     let after = i64::try_from(after).unwrap_or(i64::MAX);
     let rows = on!(tx, |conn, tenant| {
         sqlx::query_as::<_, (i64, i64, String, String)>(
@@ -272,12 +292,14 @@ pub(crate) async fn token_keys(tx: &mut Tx) -> Result<Vec<TokenKeyRow>> {
 
 pub(crate) async fn insert_token_key(tx: &mut Tx, id: Uuid, sealed: &[u8], now: Timestamp) -> Result<()> {
     execute!(tx, |conn, tenant| {
-        sqlx::query("INSERT INTO run_token_keys (tenant_id, key_id, sealed, created_at) VALUES ($1, $2, $3, $4)")
-            .bind(tenant)
-            .bind(id)
-            .bind(sealed)
-            .bind(now.micros())
-            .execute(conn)
+        sqlx::query(
+            "INSERT INTO run_token_keys (tenant_id, key_id, sealed, created_at) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(tenant)
+        .bind(id)
+        .bind(sealed)
+        .bind(now.micros())
+        .execute(conn)
     })?;
     Ok(())
 }

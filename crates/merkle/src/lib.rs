@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+mod base64;
 pub mod checkpoint;
 mod error;
 mod finding;

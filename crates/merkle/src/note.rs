@@ -5,9 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use data_encoding::BASE64;
-
-use crate::{Error, Result};
+use crate::{Error, Result, base64};
 
 /// The longest note read, in bytes: room for more than 30 of the longest post-quantum signatures.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -66,7 +64,7 @@ pub struct Signature {
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = [self.id.to_be_bytes().as_slice(), &self.bytes].concat();
-        write!(f, "— {} {}", self.name, BASE64.encode(&bytes))
+        write!(f, "— {} {}", self.name, base64::encode(&bytes))
     }
 }
 
@@ -77,7 +75,7 @@ impl FromStr for Signature {
         let Some((name, encoded)) = line.strip_prefix("— ").and_then(|rest| rest.split_once(' ')) else {
             return Err(malformed);
         };
-        let bytes = BASE64.decode(encoded.as_bytes()).unwrap_or_default();
+        let bytes = base64::decode(encoded).unwrap_or_default();
         let Some((id, bytes)) = bytes.split_first_chunk().filter(|(_, bytes)| !bytes.is_empty()) else {
             return Err(malformed);
         };

@@ -7,14 +7,14 @@
 
 use std::{fmt, str::FromStr};
 
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::HEXLOWER;
 use writ_crypto::{
     hash::sha256,
     sign::{Algorithm, SigningKey, VerifyingKey},
 };
 
 use crate::{
-    Error, Head, KeyName, Result,
+    Error, Head, KeyName, Result, base64,
     note::{Note, Signature},
 };
 
@@ -249,7 +249,7 @@ impl Verifier {
 impl fmt::Display for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = [self.kind.identifier(), self.key.as_bytes()].concat();
-        write!(f, "{}+{:08x}+{}", self.name, self.id, BASE64.encode(&key))
+        write!(f, "{}+{:08x}+{}", self.name, self.id, base64::encode(&key))
     }
 }
 
@@ -269,7 +269,7 @@ impl FromStr for Verifier {
         };
         let id =
             HEXLOWER.decode(id.as_bytes()).ok().and_then(|id| id.try_into().ok()).map(u32::from_be_bytes);
-        let key = BASE64.decode(key.as_bytes()).map_err(|_| malformed("the key is not base64"))?;
+        let key = base64::decode(key).ok_or(malformed("the key is not base64"))?;
         let (kind, key) = SignatureType::ALL
             .into_iter()
             .find_map(|kind| Some((kind, key.strip_prefix(kind.identifier())?)))

@@ -2,10 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-use data_encoding::BASE64;
-
 use crate::{
-    Checkpoint, Error, Hash, Policy, Result, Verifier, checkpoint, note, proof::verify_inclusion,
+    Checkpoint, Error, Hash, Policy, Result, Verifier, base64, checkpoint, note, proof::verify_inclusion,
     tree::leaf_hash,
 };
 
@@ -58,7 +56,7 @@ impl fmt::Display for TlogProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{FIRST_LINE}")?;
         if let Some(extra) = &self.extra {
-            writeln!(f, "extra {}", BASE64.encode(extra))?;
+            writeln!(f, "extra {}", base64::encode(extra))?;
         }
         writeln!(f, "index {}", self.index)?;
         self.hashes.iter().try_for_each(|hash| writeln!(f, "{hash}"))?;
@@ -79,9 +77,7 @@ impl FromStr for TlogProof {
         let extra =
             lines.next_if(|line| line.starts_with("extra ")).and_then(|line| line.strip_prefix("extra "));
         let extra = extra
-            .map(|extra| {
-                BASE64.decode(extra.as_bytes()).map_err(|_| malformed("the extra data is not base64"))
-            })
+            .map(|extra| base64::decode(extra).ok_or(malformed("the extra data is not base64")))
             .transpose()?;
         let index = lines
             .next()

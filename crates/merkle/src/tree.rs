@@ -6,10 +6,9 @@
 
 use std::{fmt, str::FromStr};
 
-use data_encoding::BASE64;
 use writ_crypto::hash::Sha256;
 
-use crate::{Error, Result};
+use crate::{Error, Result, base64};
 
 /// The largest tree, in leaves: sizes and indices fit a signed 64-bit column and the spec's timestamps alike.
 pub const MAX_SIZE: u64 = i64::MAX as u64;
@@ -35,7 +34,7 @@ impl Hash {
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&BASE64.encode(&self.0))
+        f.write_str(&base64::encode(&self.0))
     }
 }
 
@@ -48,9 +47,7 @@ impl fmt::Debug for Hash {
 impl FromStr for Hash {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
-        BASE64
-            .decode(text.as_bytes())
-            .ok()
+        base64::decode(text)
             .and_then(|bytes| bytes.try_into().ok())
             .map(Self)
             .ok_or(Error::malformed("hash", "it is not the base64 of 32 bytes"))

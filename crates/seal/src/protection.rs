@@ -106,10 +106,15 @@ pub(crate) fn from_dev_file(path: &Path) -> Result<SecretKey> {
             .because(error)
     })?;
     let text = SecretBytes::new(text);
-    let bytes = BASE64.decode(text.expose().trim_ascii()).map(SecretBytes::new);
-    let bytes =
-        bytes.map_err(|_| Error::unavailable("no_key_file", "the development key file is malformed"))?;
-    SecretKey::from_slice(bytes.expose())
+    let text = text.expose().trim_ascii();
+    // The decoder takes padding in the middle too; a key has one text.
+    BASE64
+        .decode(text)
+        .ok()
+        .map(SecretBytes::new)
+        .filter(|key| SecretString::new(BASE64.encode(key.expose())).expose().as_bytes() == text)
+        .and_then(|key| SecretKey::from_slice(key.expose()).ok())
+        .ok_or_else(|| Error::unavailable("no_key_file", "the development key file is malformed"))
 }
 
 fn create_dev_file(world: &World, path: &Path) -> Result<SecretKey> {
@@ -129,4 +134,27 @@ fn create_dev_file(world: &World, path: &Path) -> Result<SecretKey> {
     file.sync_all().map_err(failed)?;
     fs::rename(&fresh, path).map_err(failed)?;
     Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_development_key_file_has_one_text_and_one_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let read = |text: String| {
+            fs::write(&path, text).unwrap();
+            from_dev_file(&path)
+        };
+        let key = [7; SecretKey::LEN];
+        assert!(read(BASE64.encode(&key) + "\n").unwrap().ct_eq(&key));
+
+        let (head, tail) = key.split_at(2);
+        let padded_in_the_middle = BASE64.encode(head) + &BASE64.encode(tail);
+        for text in [padded_in_the_middle, BASE64.encode(tail), String::new()] {
+            assert_eq!(read(text.clone()).map(|_| ()).unwrap_err().code(), "no_key_file", "{text}");
+        }
+    }
 }

@@ -96,6 +96,19 @@ fn what_is_not_of_the_form_of_a_note_is_refused() {
 }
 
 #[test]
+fn bytes_have_one_text() {
+    for line in ["— k AAAAAA==AAAAAA==", "— k AA==AAAAAAA=", "— k AAAAAAA=====", "— k AAAAAAB="] {
+        assert!(parse(&format!("a\n\n{line}\n")).is_err(), "{line}");
+    }
+    // 33 bytes of a key, the first alone in its block.
+    let (name, key) = EXAMPLE_KEY.split_once("+A").unwrap();
+    assert!(format!("{name}+A{key}").parse::<Verifier>().is_ok());
+    let key = data_encoding::BASE64.decode(format!("A{key}").as_bytes()).unwrap();
+    let split = [&key[..1], &key[1..]].map(|part| data_encoding::BASE64.encode(part)).concat();
+    assert!(format!("{name}+{split}").parse::<Verifier>().is_err(), "{split}");
+}
+
+#[test]
 fn a_note_has_a_limited_size_and_number_of_signatures() {
     let with = |count| parse(&format!("a\n\n{}", "— k AAAAAAA=\n".repeat(count)));
     assert_eq!(with(64).unwrap().signatures().len(), 64);

@@ -89,6 +89,7 @@ fn what_is_not_of_the_form_is_refused() {
         format!("{first}index +1\n\nx\n"),
         format!("{first}index 1\nextra AA==\n\nx\n"),
         format!("{first}extra A\nindex 1\n\nx\n"),
+        format!("{first}extra AA==AAAA\nindex 1\n\nx\n"),
         format!("{first}extra AA==\nextra AA==\nindex 1\n\nx\n"),
         "c2sp.org/tlog-proof@v2\nindex 1\n\nx\n".to_owned(),
         "c2sp.org/tlog-proof@v1index 1\n\nx\n".to_owned(),

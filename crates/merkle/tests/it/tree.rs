@@ -52,6 +52,15 @@ pub(crate) fn hashes(size: usize) -> Vec<Hash> {
 }
 
 #[test]
+fn a_hash_has_one_text() {
+    let text = Hash::from_bytes([0; 32]).to_string();
+    assert_eq!(text.parse::<Hash>().unwrap(), Hash::from_bytes([0; 32]));
+    let padded_in_the_middle = format!("AAA={}", "A".repeat(40));
+    assert_eq!(text.len(), padded_in_the_middle.len());
+    assert!(padded_in_the_middle.parse::<Hash>().is_err());
+}
+
+#[test]
 fn the_published_roots_come_out() {
     for size in 0..=LEAVES.len() {
         assert_eq!(log::root(&leaves()[..size]), known_root(size), "{size}");

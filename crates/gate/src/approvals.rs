@@ -11,7 +11,7 @@ use writ_store::Tx;
 use crate::sql;
 
 /// How long an approval may be waited for, and used once given.
-pub const LIFETIME: Duration = Duration::from_secs(72 * 3600);
+pub const LIFETIME: Duration = Duration::from_hours(72);
 
 /// How far a request for approval has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

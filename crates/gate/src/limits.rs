@@ -65,7 +65,7 @@ impl Buckets {
         take(&mut buckets, (tenant, caller.principal.uuid()), self.limits.principal, now)?;
         take(&mut buckets, (tenant, Uuid::nil()), self.limits.tenant, now)?;
         if buckets.len() > BUCKETS {
-            buckets.retain(|_, bucket| now.since(bucket.at) < Duration::from_secs(60));
+            buckets.retain(|_, bucket| now.since(bucket.at) < Duration::from_mins(1));
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    fmt::Display,
     str::FromStr,
     sync::LazyLock,
 };
@@ -28,6 +29,9 @@ pub const SCHEMA: &str = include_str!("../../../policies/writ.cedarschema");
 static COMPILED_SCHEMA: LazyLock<Schema> =
     LazyLock::new(|| Schema::from_cedarschema_str(SCHEMA).expect("the built-in schema is valid").0);
 
+/// The longest text a tenant's own policies may have, in bytes.
+const LONGEST: usize = 256 * 1024;
+
 /// One version of a tenant's policies, ready to decide: the built-in ones and the tenant's own.
 pub struct Policies {
     set: PolicySet,
@@ -50,9 +54,12 @@ impl Policies {
     /// Parses and validates `own` beside the built-in policies.
     ///
     /// # Errors
-    /// `Invalid` with the position of the first mistake: a syntax error, something the schema does not know, or an
-    /// id that is taken.
+    /// `TooLarge` above 256 KiB; `Invalid` with the line of the first mistake: a syntax error, something the schema
+    /// does not know, or an id that is taken.
     pub fn compile(own: &str) -> Result<Self> {
+        if own.len() > LONGEST {
+            return Err(Error::too_large("policies_too_long", "policies are at most 256 KiB").at("policies"));
+        }
         let mut set = PolicySet::new();
         let mut hints = BTreeMap::new();
         for (_, text) in BUILT_IN {
@@ -61,7 +68,7 @@ impl Policies {
         collect(&mut set, &mut hints, own, "tenant/")?;
         let report = Validator::new(COMPILED_SCHEMA.clone()).validate(&set, ValidationMode::Strict);
         if let Some(error) = report.validation_errors().next() {
-            return Err(invalid(error.to_string()));
+            return Err(invalid(positioned(own, error, error)));
         }
         Ok(Self { set, hints, digest: digest(own) })
     }
@@ -138,7 +145,9 @@ fn collect(
     text: &str,
     prefix: &str,
 ) -> Result<()> {
-    let parsed = PolicySet::from_str(text).map_err(|error| invalid(position(text, &error)))?;
+    let parsed = PolicySet::from_str(text).map_err(|error| {
+        invalid(error.iter().next().map_or_else(|| error.to_string(), |first| positioned(text, &error, first)))
+    })?;
     if parsed.templates().next().is_some() {
         return Err(invalid("templates are not supported".to_owned()));
     }
@@ -160,20 +169,13 @@ fn invalid(detail: String) -> Error {
         .hint("check the policies with `writ policy test`; the schema is at `policies/writ.cedarschema`")
 }
 
-fn position(text: &str, error: &cedar_policy::ParseErrors) -> String {
-    use cedar_policy::ParseError;
-    let line = |offset: usize| text.get(..offset).map_or(1, |before| before.matches('\n').count() + 1);
-    let first: Option<&ParseError> = error.iter().next();
-    let offset = first
-        .and_then(|error| miette_labels(error))
-        .map(|offset| format!("line {}: ", line(offset)))
-        .unwrap_or_default();
-    format!("{offset}{error}")
-}
-
-fn miette_labels(error: &cedar_policy::ParseError) -> Option<usize> {
-    use miette::Diagnostic as _;
-    error.labels().and_then(|mut labels| labels.next()).map(|label| label.offset())
+/// What is wrong, after the line it is in.
+fn positioned(text: &str, error: &impl Display, place: &impl miette::Diagnostic) -> String {
+    let offset = place.labels().and_then(|mut labels| labels.next()).map(|label| label.offset());
+    match offset.and_then(|offset| text.get(..offset)) {
+        Some(before) => format!("line {}: {error}", before.matches('\n').count() + 1),
+        None => error.to_string(),
+    }
 }
 
 fn ours(error: impl std::fmt::Display) -> Error {

@@ -157,15 +157,14 @@ async fn payload_key(
     if let Some(key) = payload_keys.find(&name) {
         return Ok((key, None));
     }
-    let key = match sql::payload_key(tx, subject, name.month).await? {
-        Some(row) => Arc::new(unwrap(keys, &row)?),
-        None => {
-            let secret = SecretKey::new(world.bytes());
-            let id = world.uuid();
-            let wrapped = keys.wrap(world, &wrapping_context(id), &secret)?;
-            sql::insert_payload_key(tx, id, subject, name.month, &wrapped).await?;
-            Arc::new(PayloadKey { id, key: DataKey::from_secret(secret) })
-        }
+    let key = if let Some(row) = sql::payload_key(tx, subject, name.month).await? {
+        Arc::new(unwrap(keys, &row)?)
+    } else {
+        let secret = SecretKey::new(world.bytes());
+        let id = world.uuid();
+        let wrapped = keys.wrap(world, &wrapping_context(id), &secret)?;
+        sql::insert_payload_key(tx, id, subject, name.month, &wrapped).await?;
+        Arc::new(PayloadKey { id, key: DataKey::from_secret(secret) })
     };
     Ok((Arc::clone(&key), Some((name, key))))
 }

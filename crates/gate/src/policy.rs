@@ -146,7 +146,9 @@ fn collect(
     prefix: &str,
 ) -> Result<()> {
     let parsed = PolicySet::from_str(text).map_err(|error| {
-        invalid(error.iter().next().map_or_else(|| error.to_string(), |first| positioned(text, &error, first)))
+        invalid(
+            error.iter().next().map_or_else(|| error.to_string(), |first| positioned(text, &error, first)),
+        )
     })?;
     if parsed.templates().next().is_some() {
         return Err(invalid("templates are not supported".to_owned()));

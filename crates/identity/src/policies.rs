@@ -8,8 +8,6 @@ use writ_gate::{
 use writ_kernel::{Action, Caller, Credential, Error, Id, Name, PrincipalKind, Result, Role, Scopes};
 use writ_wire::policies as wire;
 
-/// The longest text a tenant's policies may have, in bytes.
-const LONGEST: usize = 256 * 1024;
 /// The most cases one test may have.
 const CASES: usize = 1_000;
 
@@ -28,9 +26,6 @@ pub(crate) async fn write(
     caller: &Caller,
     wanted: wire::WritePolicySet,
 ) -> Result<(wire::PolicySet, Receipt)> {
-    if wanted.policies.len() > LONGEST {
-        return Err(Error::too_large("policies_too_long", "policies are at most 256 KiB").at("policies"));
-    }
     let mut grant = gate.grant(caller, Action::PolicyWrite, Resource::all("policy-set")).await?;
     let world = grant.world().clone();
     let (author, text) = (caller.principal, &wanted.policies);

@@ -29,4 +29,4 @@ pub use name::{Label, Name};
 pub use page::{Cursor, Page, PageRequest};
 pub use time::Timestamp;
 pub use trace::TraceId;
-pub use world::{Chance, Clock, World};
+pub use world::{Chance, Clock, SystemClock, World};

@@ -12,6 +12,18 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
+/// The operating system's clock: the one place where the time enters.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "everybody else takes the time from a world")]
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
 /// A source of unpredictable bytes, fit for keys.
 pub trait Chance: Send + Sync {
     /// Fills `bytes`. Never fails: a source that cannot deliver stops the process rather than degrade.

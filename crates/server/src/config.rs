@@ -104,8 +104,14 @@ pub struct Runner {
     pub grace_seconds: u64,
     /// Where runners' own identity comes from, in the runner's words; absent for none, which suffices without a cloud.
     pub identity: Option<serde_json::Value>,
-    /// Base URLs of cloud services by their name, where they are not the usual ones.
-    pub endpoints: BTreeMap<String, String>,
+    /// Base URLs of `sts`, `s3` and `dynamodb`, where they are not Amazon's own.
+    pub aws_endpoints: BTreeMap<String, String>,
+    /// Let configurations run commands on the runner.
+    pub allow_local_exec: bool,
+    /// Let configurations take data from programs they bring.
+    pub allow_external_data: bool,
+    /// Addresses that modules may be fetched from.
+    pub allowed_module_sources: Vec<String>,
 }
 
 impl Default for Runner {
@@ -118,7 +124,10 @@ impl Default for Runner {
             silence_seconds: 20,
             grace_seconds: 30,
             identity: None,
-            endpoints: BTreeMap::new(),
+            aws_endpoints: BTreeMap::new(),
+            allow_local_exec: false,
+            allow_external_data: false,
+            allowed_module_sources: Vec::new(),
         }
     }
 }

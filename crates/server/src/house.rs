@@ -16,7 +16,7 @@ use writ_crypto::{Entropy, entropy::Source, hash, password};
 use writ_deploy::{Deploy, Scheduler};
 use writ_gate::{Gate, Rate};
 use writ_identity::Identity;
-use writ_kernel::{Clock, Error, Result, Timestamp, World};
+use writ_kernel::{Error, Result, SystemClock, Timestamp, World};
 use writ_seal::Seal;
 use writ_store::Db;
 use writ_web::{
@@ -175,17 +175,6 @@ impl writ_deploy::ports::Principals for People {
         trace: writ_kernel::TraceId,
     ) -> writ_deploy::ports::Boxed<'_, Result<Option<writ_kernel::Caller>>> {
         Box::pin(self.0.current(tenant, principal, trace))
-    }
-}
-
-/// The operating system's clock.
-struct SystemClock;
-
-impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the time enters")]
-    fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
 }
 

@@ -74,12 +74,17 @@ impl LocalRunners {
             "serverUrl": self.server_url,
             "pin": self.pin,
             "token": launch.token.expose(),
-            "tool": self.config.tool,
+            "tool": self.config.tool.as_deref().map_or("any".into(), std::path::Path::to_string_lossy),
             "workspaceParent": self.config.workspace,
             "providerMirror": self.config.provider_mirror,
             "localState": state,
             "identity": self.config.identity,
-            "endpoints": self.config.endpoints,
+            "awsEndpoints": self.config.aws_endpoints,
+            "gate": {
+                "allowLocalExec": self.config.allow_local_exec,
+                "allowExternalData": self.config.allow_external_data,
+                "allowedModuleSources": self.config.allowed_module_sources,
+            },
             "graceSeconds": self.config.grace_seconds,
         });
         let text =

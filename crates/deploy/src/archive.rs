@@ -38,9 +38,8 @@ pub(crate) fn read(packed: &[u8]) -> Result<Contents> {
         let mut entry = entry.map_err(broken)?;
         let path = plain_path(&entry.path_bytes())?;
         match entry.header().entry_type() {
-            EntryType::Directory => continue,
             EntryType::Regular => {}
-            EntryType::XGlobalHeader => continue,
+            EntryType::Directory | EntryType::XGlobalHeader => continue,
             _ => {
                 return Err(Error::invalid(
                     "archive_entry",

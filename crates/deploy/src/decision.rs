@@ -72,7 +72,7 @@ pub(crate) async fn decide(
         let reason = "whoever asked for the change can no longer act".to_owned();
         return refuse(room, tenant_caller, place, "author_disabled", reason).await;
     };
-    permit(room, tenant_caller, &author, run, place).await
+    Box::pin(permit(room, tenant_caller, &author, run, place)).await
 }
 
 /// Mints the permit, or says why not. Enters as the author, so the leaf of the act is the author's.

@@ -48,8 +48,8 @@ pub fn routes(room: Deploy) -> OpenApiRouter {
 
 type Answer<T> = Outcome<Recorded<Json<T>>>;
 
-fn answer<T>(receipt: &Receipt, body: T) -> Answer<T> {
-    Ok(Recorded(receipt.to_string(), Json(body)))
+fn answer<T>(receipt: &Receipt, body: T) -> Recorded<Json<T>> {
+    Recorded(receipt.to_string(), Json(body))
 }
 
 /// Register a cloud connection: references, never credentials.
@@ -86,7 +86,7 @@ async fn show_connection(
     Path(id): Path<Uuid>,
 ) -> Answer<Connection> {
     let (connection, receipt) = connections::find(room.gate(), &caller, id).await?;
-    answer(&receipt, connection.into())
+    Ok(answer(&receipt, connection.into()))
 }
 
 /// Remove a cloud connection.
@@ -110,7 +110,7 @@ async fn preflight_connection(
     Path(id): Path<Uuid>,
 ) -> Answer<PreflightReport> {
     let (report, receipt) = preflight::run(room.gate(), &caller, id).await?;
-    answer(&receipt, report)
+    Ok(answer(&receipt, report))
 }
 
 /// What may be said about an upload.
@@ -159,7 +159,7 @@ async fn show_configuration(
     Path(id): Path<Uuid>,
 ) -> Answer<Configuration> {
     let (configuration, receipt) = configurations::find(room.gate(), &caller, id).await?;
-    answer(&receipt, configuration.into())
+    Ok(answer(&receipt, configuration.into()))
 }
 
 /// Ask for a change of an environment.
@@ -197,7 +197,7 @@ async fn show_deployment(
     Path(id): Path<Uuid>,
 ) -> Answer<Deployment> {
     let (deployment, receipt) = deployments::find(room.gate(), &caller, id).await?;
-    answer(&receipt, deployment.into())
+    Ok(answer(&receipt, deployment.into()))
 }
 
 /// Read redacted output, waiting for some.
@@ -210,7 +210,7 @@ async fn read_output(
     Query(query): Query<OutputQuery>,
 ) -> Answer<Output> {
     let (output, receipt) = deployments::output(&room, &caller, id, query).await?;
-    answer(&receipt, output)
+    Ok(answer(&receipt, output))
 }
 
 /// Stop a deployment.
@@ -222,7 +222,7 @@ async fn cancel_deployment(
     Path(id): Path<Uuid>,
 ) -> Answer<Deployment> {
     let (deployment, receipt) = deployments::cancel(&room, &caller, id).await?;
-    answer(&receipt, deployment.into())
+    Ok(answer(&receipt, deployment.into()))
 }
 
 /// Use the configuration of an earlier deployment again.
@@ -276,7 +276,7 @@ async fn show_approval(
     Path(id): Path<Uuid>,
 ) -> Answer<Approval> {
     let (approval, receipt) = approvals::find(&room, &caller, id).await?;
-    answer(&receipt, approval)
+    Ok(answer(&receipt, approval))
 }
 
 /// Agree to a change, or refuse it.
@@ -289,5 +289,5 @@ async fn decide_approval(
     Json(wanted): Json<Decide>,
 ) -> Answer<Approval> {
     let (approval, receipt) = approvals::decide(&room, &caller, id, wanted).await?;
-    answer(&receipt, approval)
+    Ok(answer(&receipt, approval))
 }

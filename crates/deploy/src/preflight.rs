@@ -36,9 +36,9 @@ pub(crate) async fn run(gate: &Gate, caller: &Caller, id: Uuid) -> Result<(Prefl
 /// Every row of the report. Deployments are refused while one fails.
 pub(crate) fn report(connection: &ConnectionRecord, environment: &Environment) -> PreflightReport {
     let form = references::checks(&connection.target, &connection.backend, &connection.allowed_providers);
-    let mut checks: Vec<PreflightCheck> = form.into_iter().map(of_form).collect();
+    let mut checks: Vec<PreflightCheck> = form.iter().map(of_form).collect();
     checks.extend(of_environment(connection, environment));
-    checks.extend(of_match(connection));
+    checks.push(of_match(connection));
     checks.push(later("reachability", "role, vault, service account and state backend answer"));
     checks.push(later("authority", "the runner can borrow what the connection refers to"));
     let passed = checks.iter().all(|check| check.status != "fail");
@@ -56,7 +56,7 @@ fn later(check: &str, what: &str) -> PreflightCheck {
     PreflightCheck { check: check.to_owned(), status: "skipped".to_owned(), detail, fix: None }
 }
 
-fn of_form(check: references::Check) -> PreflightCheck {
+fn of_form(check: &references::Check) -> PreflightCheck {
     let detail = format!("`{}`: {}", check.field, check.expected);
     row(check.name, check.passed, detail, "register the connection anew with a well-formed reference")
 }
@@ -90,19 +90,14 @@ fn of_environment(connection: &ConnectionRecord, environment: &Environment) -> [
 }
 
 /// A state backend of another cloud would need a second credential, which no run borrows.
-fn of_match(connection: &ConnectionRecord) -> Option<PreflightCheck> {
-    let fits = match (&connection.target, &connection.backend) {
+fn of_match(connection: &ConnectionRecord) -> PreflightCheck {
+    let fits = matches!(
+        (&connection.target, &connection.backend),
         (_, StateBackend::Local {})
-        | (Cloud::Aws { .. }, StateBackend::S3 { .. })
-        | (Cloud::Azure { .. }, StateBackend::Azurerm { .. })
-        | (Cloud::Gcp { .. }, StateBackend::Gcs { .. }) => true,
-        _ => false,
-    };
+            | (Cloud::Aws { .. }, StateBackend::S3 { .. })
+            | (Cloud::Azure { .. }, StateBackend::Azurerm { .. })
+            | (Cloud::Gcp { .. }, StateBackend::Gcs { .. })
+    );
     let fix = "keep state in the cloud the connection acts on: s3 for aws, azurerm for azure, gcs for gcp";
-    Some(row(
-        "backend_matches_cloud",
-        fits,
-        "the state backend belongs to the connection's cloud".to_owned(),
-        fix,
-    ))
+    row("backend_matches_cloud", fits, "the state backend belongs to the connection's cloud".to_owned(), fix)
 }

@@ -4,7 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sqlx::FromRow;
 use uuid::Uuid;
 use writ_kernel::{
-    Configuration, Connection, Error, Id, Page, PageRequest, Principal, Result, TenantId, Timestamp,
+    Configuration, Connection, Error, Id, Label, Page, PageRequest, Principal, Result, TenantId, Timestamp,
 };
 use writ_store::{SystemTx, Tx, execute, on};
 use writ_wire::deployments::{Mode, State};
@@ -169,7 +169,7 @@ pub(crate) async fn insert_configuration(
         .bind(&new.digest)
         .bind(&files)
         .bind(size)
-        .bind(new.origin.as_ref().map(|label| label.as_str()))
+        .bind(new.origin.as_ref().map(Label::as_str))
         .bind(sealed)
         .bind(new.author.uuid())
         .bind(new.created_at.micros())
@@ -294,7 +294,7 @@ pub(crate) async fn insert_deployment(tx: &mut Tx, new: &DeploymentRecord) -> Re
         .bind(new.mode.as_str())
         .bind(new.state.as_str())
         .bind(new.author.uuid())
-        .bind(new.reason.as_ref().map(|label| label.as_str()))
+        .bind(new.reason.as_ref().map(Label::as_str))
         .bind(&new.sealed_variables)
         .bind(i64::from(new.timeout_seconds))
         .bind(&new.plan_salt)

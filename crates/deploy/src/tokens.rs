@@ -11,7 +11,7 @@ use writ_store::Tx;
 use crate::runs::sql;
 
 /// A new key signs after this long; the one before is still accepted.
-const ROTATE: Duration = Duration::from_secs(24 * 3600);
+const ROTATE: Duration = Duration::from_hours(24);
 
 /// Signs the claims of a new run.
 pub(crate) async fn sign(gate: &Gate, claims: &runner_token::RunnerClaims) -> Result<SecretString> {
@@ -19,15 +19,16 @@ pub(crate) async fn sign(gate: &Gate, claims: &runner_token::RunnerClaims) -> Re
     let now = gate.world().now();
     let mut keys = keys(gate, &mut tx).await?;
     if keys.first().is_none_or(|key| now.since(key.created_at) >= ROTATE) {
-        let fresh = Key { id: gate.world().uuid(), key: SecretKey::generate(gate.world()), created_at: now };
+        let fresh =
+            Key { id: gate.world().uuid(), secret: SecretKey::generate(gate.world()), created_at: now };
         let tenant = gate.seal().tenant(&mut tx).await?;
-        let sealed = tenant.seal(gate.world(), &place(fresh.id), fresh.key.expose());
+        let sealed = tenant.seal(gate.world(), &place(fresh.id), fresh.secret.expose());
         sql::insert_token_key(&mut tx, fresh.id, &sealed, now).await?;
         keys.insert(0, fresh);
     }
     tx.commit().await?;
     let newest = keys.first().ok_or_else(|| Error::internal("no key to sign run tokens with"))?;
-    runner_token::sign(claims, &newest.id.to_string(), &newest.key)
+    runner_token::sign(claims, &newest.id.to_string(), &newest.secret)
 }
 
 /// The claims of a run token signed with the current key or the one before.
@@ -37,15 +38,15 @@ pub(crate) async fn sign(gate: &Gate, claims: &runner_token::RunnerClaims) -> Re
 pub(crate) async fn verify(gate: &Gate, token: &str) -> Result<runner_token::RunnerClaims> {
     let mut tx = gate.db().read(PLATFORM).await?;
     let keys = keys(gate, &mut tx).await?;
-    let names: Vec<String> = keys.iter().map(|key| key.id.to_string()).collect();
-    let named: Vec<(&str, &SecretKey)> =
-        names.iter().map(String::as_str).zip(keys.iter().map(|key| &key.key)).collect();
-    runner_token::verify(token, &named, gate.world().now())
+    let ids: Vec<String> = keys.iter().map(|key| key.id.to_string()).collect();
+    let accepted: Vec<(&str, &SecretKey)> =
+        ids.iter().map(String::as_str).zip(keys.iter().map(|key| &key.secret)).collect();
+    runner_token::verify(token, &accepted, gate.world().now())
 }
 
 struct Key {
     id: Uuid,
-    key: SecretKey,
+    secret: SecretKey,
     created_at: Timestamp,
 }
 
@@ -53,8 +54,8 @@ struct Key {
 async fn keys(gate: &Gate, tx: &mut Tx) -> Result<Vec<Key>> {
     let tenant = gate.seal().tenant(tx).await?;
     let open = |row: sql::TokenKeyRow| {
-        let key = SecretKey::from_slice(tenant.open(&place(row.key_id), &row.sealed)?.expose())?;
-        Ok(Key { id: row.key_id, key, created_at: Timestamp::from_micros(row.created_at) })
+        let secret = SecretKey::from_slice(tenant.open(&place(row.key_id), &row.sealed)?.expose())?;
+        Ok(Key { id: row.key_id, secret, created_at: Timestamp::from_micros(row.created_at) })
     };
     sql::token_keys(tx).await?.into_iter().map(open).collect()
 }

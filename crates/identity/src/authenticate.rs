@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// `last used` is kept to the minute: not every request is worth a write.
-const LAST_USED_GRAIN: Duration = Duration::from_secs(60);
+const LAST_USED_GRAIN: Duration = Duration::from_mins(1);
 
 impl Authenticate for Identity {
     fn authenticate<'a>(

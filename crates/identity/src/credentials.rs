@@ -20,9 +20,9 @@ use crate::{
     sql,
 };
 
-const SESSION: Duration = Duration::from_secs(12 * 3600);
-const ENROLMENT: Duration = Duration::from_secs(24 * 3600);
-const LONGEST_KEY: Duration = Duration::from_secs(366 * 24 * 3600);
+const SESSION: Duration = Duration::from_hours(12);
+const ENROLMENT: Duration = Duration::from_hours(24);
+const LONGEST_KEY: Duration = Duration::from_hours(366 * 24);
 
 /// Writes a one-time enrolment token for a new person.
 pub(crate) async fn enrol(tx: &mut Tx, world: &World, person: Id<Principal>) -> Result<SecretString> {

@@ -59,12 +59,12 @@ pub fn routes(room: Identity) -> OpenApiRouter {
 
 type Answer<T> = Outcome<Recorded<Json<T>>>;
 
-fn answer<T>(receipt: &Receipt, body: T) -> Answer<T> {
-    Ok(Recorded(receipt.to_string(), Json(body)))
+fn answer<T>(receipt: &Receipt, body: T) -> Recorded<Json<T>> {
+    Recorded(receipt.to_string(), Json(body))
 }
 
-fn nothing(receipt: &Receipt) -> Outcome<Recorded<StatusCode>> {
-    Ok(Recorded(receipt.to_string(), StatusCode::NO_CONTENT))
+fn nothing(receipt: &Receipt) -> Recorded<StatusCode> {
+    Recorded(receipt.to_string(), StatusCode::NO_CONTENT)
 }
 
 fn came<T: serde::Serialize>(receipt: &Receipt, location: &str, body: T) -> Outcome<Recorded<Response>> {
@@ -125,7 +125,7 @@ async fn list_environments(
 ) -> Answer<Page<tenancy::Environment>> {
     let (environments, receipt) = places::environments(&room.gate, &caller).await?;
     let items = environments.into_iter().map(places::to_wire).collect::<Result<_, _>>()?;
-    answer(&receipt, Page { items, next: None })
+    Ok(answer(&receipt, Page { items, next: None }))
 }
 
 /// Change the guard rails of an environment.
@@ -138,7 +138,7 @@ async fn update_environment(
     Json(wanted): Json<UpdateEnvironment>,
 ) -> Answer<tenancy::Environment> {
     let (environment, receipt) = places::update_environment(&room.gate, &caller, id, wanted).await?;
-    answer(&receipt, places::to_wire(environment)?)
+    Ok(answer(&receipt, places::to_wire(environment)?))
 }
 
 /// Add a person.
@@ -176,7 +176,7 @@ async fn show_person(
     Path(id): Path<Uuid>,
 ) -> Answer<wire::Person> {
     let (person, receipt) = people::find(&room.gate, &caller, id).await?;
-    answer(&receipt, person.into())
+    Ok(answer(&receipt, person.into()))
 }
 
 /// Disable a person and end everything they hold.
@@ -187,7 +187,7 @@ async fn disable_person(
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
 ) -> Outcome<Recorded<StatusCode>> {
-    nothing(&people::disable(&room.gate, &caller, id).await?)
+    Ok(nothing(&people::disable(&room.gate, &caller, id).await?))
 }
 
 /// Add a service account.
@@ -223,7 +223,7 @@ async fn retire_service(
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
 ) -> Outcome<Recorded<StatusCode>> {
-    nothing(&services::retire(&room.gate, &caller, id).await?)
+    Ok(nothing(&services::retire(&room.gate, &caller, id).await?))
 }
 
 /// Give a principal a role.
@@ -259,7 +259,7 @@ async fn unbind_role(
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
 ) -> Outcome<Recorded<StatusCode>> {
-    nothing(&roles::unbind(&room.gate, &caller, id).await?)
+    Ok(nothing(&roles::unbind(&room.gate, &caller, id).await?))
 }
 
 /// Create an API key. Its text is shown once.
@@ -310,7 +310,7 @@ async fn revoke_key(
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
 ) -> Outcome<Recorded<StatusCode>> {
-    nothing(&credentials::revoke(&room.gate, &caller, CredentialKind::ApiKey, id).await?)
+    Ok(nothing(&credentials::revoke(&room.gate, &caller, CredentialKind::ApiKey, id).await?))
 }
 
 /// Begin a session. Its token is shown once.
@@ -369,7 +369,7 @@ async fn log_out(
         )
         .into());
     };
-    nothing(&credentials::revoke(&room.gate, &caller, CredentialKind::Session, id).await?)
+    Ok(nothing(&credentials::revoke(&room.gate, &caller, CredentialKind::Session, id).await?))
 }
 
 /// End a session.
@@ -380,7 +380,7 @@ async fn revoke_session(
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
 ) -> Outcome<Recorded<StatusCode>> {
-    nothing(&credentials::revoke(&room.gate, &caller, CredentialKind::Session, id).await?)
+    Ok(nothing(&credentials::revoke(&room.gate, &caller, CredentialKind::Session, id).await?))
 }
 
 /// Who the caller is.
@@ -416,7 +416,7 @@ async fn read_policies(
     Authenticated(caller): Authenticated,
 ) -> Answer<PolicySet> {
     let (set, receipt) = policies::read(&room.gate, &caller).await?;
-    answer(&receipt, set)
+    Ok(answer(&receipt, set))
 }
 
 /// Replace the tenant's own policies.
@@ -428,7 +428,7 @@ async fn write_policies(
     Json(wanted): Json<WritePolicySet>,
 ) -> Answer<PolicySet> {
     let (set, receipt) = policies::write(&room.gate, &caller, wanted).await?;
-    answer(&receipt, set)
+    Ok(answer(&receipt, set))
 }
 
 /// Try requests against policies without any effect.
@@ -440,5 +440,5 @@ async fn test_policies(
     Json(wanted): Json<TestPolicies>,
 ) -> Answer<PolicyTestReport> {
     let (report, receipt) = policies::test(&room.gate, &caller, wanted).await?;
-    answer(&receipt, report)
+    Ok(answer(&receipt, report))
 }

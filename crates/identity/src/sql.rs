@@ -3,7 +3,8 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 use writ_kernel::{
-    Error, Id, Page, PageRequest, Person, Principal, PrincipalKind, Result, Service, TenantId, Timestamp,
+    Error, Id, Label, Page, PageRequest, Person, Principal, PrincipalKind, Result, Service, TenantId,
+    Timestamp,
 };
 use writ_store::{SystemTx, Tx, execute, on};
 use writ_wire::tenancy::Tenant;
@@ -71,7 +72,7 @@ pub(crate) async fn insert_person(tx: &mut Tx, person: &PersonRecord) -> Result<
         .bind(tenant)
         .bind(person.id.uuid())
         .bind(person.name.as_str())
-        .bind(person.display_name.as_ref().map(|label| label.as_str()))
+        .bind(person.display_name.as_ref().map(Label::as_str))
         .bind(i64::from(person.active))
         .bind(person.created_at.micros())
         .execute(conn)
@@ -344,7 +345,7 @@ pub(crate) async fn insert_credential(tx: &mut Tx, record: &CredentialRecord, ha
         .bind(record.principal.uuid())
         .bind(record.principal_kind.as_str())
         .bind(hash)
-        .bind(record.label.as_ref().map(|label| label.as_str()))
+        .bind(record.label.as_ref().map(Label::as_str))
         .bind(record.scopes.to_string())
         .bind(record.created_at.micros())
         .bind(record.expires_at.micros())

@@ -17,25 +17,36 @@ pub(crate) struct Check {
 
 /// Every check of the form of a connection, passed or not.
 pub(crate) fn checks(cloud: &Cloud, backend: &StateBackend, providers: &[String]) -> Vec<Check> {
-    let mut checks = Vec::new();
-    let mut check = |name, field, expected, passed| checks.push(Check { name, field, expected, passed });
+    let mut checks = of_cloud(cloud);
+    checks.extend(of_backend(backend));
+    let providers = all(providers, provider);
+    checks.push(check("providers", "allowedProviders", "`[<host>/]<namespace>/<type>`", providers));
+    checks
+}
+
+const fn check(name: &'static str, field: &'static str, expected: &'static str, passed: bool) -> Check {
+    Check { name, field, expected, passed }
+}
+
+const EXTERNAL_ID: &str =
+    "2 to 1224 of `A-Z a-z 0-9 + = , . @ : / _ -`; required, so that a confused deputy gets nowhere";
+
+fn of_cloud(cloud: &Cloud) -> Vec<Check> {
+    let regions = |words, allowed: &[String]| {
+        check("allowed_regions", "target.allowedRegions", words, all(allowed, region_word))
+    };
     match cloud {
-        Cloud::Aws { role_arn, external_id, region, allowed_regions } => {
+        Cloud::Aws { role_arn, external_id, region, allowed_regions } => vec![
             check(
                 "aws_role_arn",
                 "target.roleArn",
                 "`arn:aws:iam::<12 digits>:role/<name>`",
                 aws_role(role_arn),
-            );
-            check(
-                "aws_external_id",
-                "target.externalId",
-                "2 to 1224 of `A-Z a-z 0-9 + = , . @ : / _ -`; required, so that a confused deputy gets nowhere",
-                aws_external_id(external_id),
-            );
-            check("aws_region", "target.region", "a region like `eu-central-1`", region_word(region));
-            check("allowed_regions", "target.allowedRegions", "regions", all(allowed_regions, region_word));
-        }
+            ),
+            check("aws_external_id", "target.externalId", EXTERNAL_ID, aws_external_id(external_id)),
+            check("aws_region", "target.region", "a region like `eu-central-1`", region_word(region)),
+            regions("regions", allowed_regions),
+        ],
         Cloud::Azure {
             directory_id,
             subscription_id,
@@ -43,74 +54,84 @@ pub(crate) fn checks(cloud: &Cloud, backend: &StateBackend, providers: &[String]
             client_id_secret,
             client_secret_secret,
             allowed_regions,
-        } => {
-            check("azure_directory", "target.directoryId", "a UUID", uuid(directory_id));
-            check("azure_subscription", "target.subscriptionId", "a UUID", uuid(subscription_id));
+        } => vec![
+            check("azure_directory", "target.directoryId", "a UUID", uuid(directory_id)),
+            check("azure_subscription", "target.subscriptionId", "a UUID", uuid(subscription_id)),
             check(
                 "azure_key_vault",
                 "target.keyVaultUri",
                 "`https://<name>.vault.azure.net`",
                 key_vault(key_vault_uri),
-            );
-            let names = azure_secret(client_id_secret) && azure_secret(client_secret_secret);
+            ),
             check(
                 "azure_secret_names",
                 "target.clientSecretSecret",
                 "names of secrets: 1 to 127 of `A-Z a-z 0-9 -`",
-                names,
-            );
-            check("allowed_regions", "target.allowedRegions", "locations", all(allowed_regions, region_word));
-        }
-        Cloud::Gcp { project_id, service_account, allowed_regions } => {
+                azure_secret(client_id_secret) && azure_secret(client_secret_secret),
+            ),
+            regions("locations", allowed_regions),
+        ],
+        Cloud::Gcp { project_id, service_account, allowed_regions } => vec![
             check(
                 "gcp_project",
                 "target.projectId",
                 "6 to 30 of `a-z 0-9 -`, a letter first",
                 gcp_project(project_id),
-            );
-            let email = "`<name>@<project>.iam.gserviceaccount.com`";
-            check("gcp_service_account", "target.serviceAccount", email, gcp_account(service_account));
-            check("allowed_regions", "target.allowedRegions", "regions", all(allowed_regions, region_word));
-        }
-        Cloud::Local {} => {}
+            ),
+            check(
+                "gcp_service_account",
+                "target.serviceAccount",
+                "`<name>@<project>.iam.gserviceaccount.com`",
+                gcp_account(service_account),
+            ),
+            regions("regions", allowed_regions),
+        ],
+        Cloud::Local {} => Vec::new(),
     }
+}
+
+fn of_backend(backend: &StateBackend) -> Vec<Check> {
+    let plain =
+        |prefix| check("state_prefix", "backend.prefix", "plain path components", prefix_path(prefix));
     match backend {
-        StateBackend::S3 { bucket, region, prefix, lock_table } => {
-            check("s3_bucket", "backend.bucket", "3 to 63 of `a-z 0-9 . -`", s3_bucket(bucket));
-            check("s3_region", "backend.region", "a region like `eu-central-1`", region_word(region));
-            check("state_prefix", "backend.prefix", "plain path components", prefix_path(prefix));
-            let table = lock_table.as_deref().is_none_or(dynamodb_table);
-            check("s3_lock_table", "backend.lockTable", "3 to 255 of `A-Z a-z 0-9 _ . -`", table);
-        }
-        StateBackend::Azurerm { storage_account, container, prefix, resource_group } => {
+        StateBackend::S3 { bucket, region, prefix, lock_table } => vec![
+            check("s3_bucket", "backend.bucket", "3 to 63 of `a-z 0-9 . -`", s3_bucket(bucket)),
+            check("s3_region", "backend.region", "a region like `eu-central-1`", region_word(region)),
+            plain(prefix),
+            check(
+                "s3_lock_table",
+                "backend.lockTable",
+                "3 to 255 of `A-Z a-z 0-9 _ . -`",
+                lock_table.as_deref().is_none_or(dynamodb_table),
+            ),
+        ],
+        StateBackend::Azurerm { storage_account, container, prefix, resource_group } => vec![
             check(
                 "azurerm_account",
                 "backend.storageAccount",
                 "3 to 24 of `a-z 0-9`",
                 storage_account_name(storage_account),
-            );
+            ),
             check(
                 "azurerm_container",
                 "backend.container",
                 "3 to 63 of `a-z 0-9 -`",
                 container_name(container),
-            );
-            check("state_prefix", "backend.prefix", "plain path components", prefix_path(prefix));
+            ),
+            plain(prefix),
             check(
                 "azurerm_group",
                 "backend.resourceGroup",
                 "1 to 90 of `A-Z a-z 0-9 _ . ( ) -`",
                 resource_group_name(resource_group),
-            );
-        }
-        StateBackend::Gcs { bucket, prefix } => {
-            check("gcs_bucket", "backend.bucket", "3 to 63 of `a-z 0-9 . _ -`", gcs_bucket(bucket));
-            check("state_prefix", "backend.prefix", "plain path components", prefix_path(prefix));
-        }
-        StateBackend::Local {} => {}
+            ),
+        ],
+        StateBackend::Gcs { bucket, prefix } => vec![
+            check("gcs_bucket", "backend.bucket", "3 to 63 of `a-z 0-9 . _ -`", gcs_bucket(bucket)),
+            plain(prefix),
+        ],
+        StateBackend::Local {} => Vec::new(),
     }
-    check("providers", "allowedProviders", "`[<host>/]<namespace>/<type>`", all(providers, provider));
-    checks
 }
 
 /// Refuses a connection whose references are not what they should be.

@@ -178,7 +178,7 @@ pub(crate) async fn plan(
     place.deployment.plan = Some(Plan { binding: binding.clone(), bound, facts, projection });
     decision::advance(&mut grant, State::Planning, &place.deployment).await?;
     grant.commit(Done::with(json!({ "run": run.id, "binding": binding, "changes": changes }))).await?;
-    decision::decide(room, caller, &run, &place, changes).await
+    Box::pin(decision::decide(room, caller, &run, &place, changes)).await
 }
 
 /// The end of a run, told by itself.

@@ -1,11 +1,4 @@
-//! The words every other crate of Writ speaks.
-//!
-//! Nouns: typed identifiers ([`Id`]), names ([`Name`]), points in time ([`Timestamp`]), what may be done
-//! ([`Action`]), who asks ([`Caller`]), pages of a listing ([`Page`]) and the one [`Error`].
-//! Time and chance enter through [`World`], so that a test can hold both still.
-//!
-//! There is no I/O here, no HTTP, no SQL and no cryptography.
-
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod action;

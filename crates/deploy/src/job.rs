@@ -71,6 +71,10 @@ impl Scheduler {
     pub async fn round(&self) -> Result<()> {
         let gate = self.room.gate();
         let now = gate.world().now();
+        let processes = runs::sql::processes(&mut gate.db().system_read().await?, ROUND).await?;
+        for (tenant, run, _) in processes.into_iter().filter(|(_, _, process)| self.launcher.gone(process)) {
+            tell(runs::gone(&self.room, tenant, run).await);
+        }
         let gone = runs::sql::vanished(
             &mut gate.db().system_read().await?,
             now.minus(self.terms.silence),
@@ -138,9 +142,16 @@ impl Scheduler {
             deadline: run.deadline,
             local_state,
         };
-        if let Err(error) = self.launcher.launch(launch).await {
-            tracing::error!(%error, run = %run.id, "a runner could not be started");
-            runs::lose(&self.room, tenant, run.id.uuid()).await?;
+        match self.launcher.launch(launch).await {
+            Ok(process) => {
+                let mut tx = gate.db().tx(tenant).await?;
+                runs::sql::set_process(&mut tx, run.id, &process).await?;
+                tx.commit().await?;
+            }
+            Err(error) => {
+                tracing::error!(%error, run = %run.id, "a runner could not be started");
+                runs::lose(&self.room, tenant, run.id.uuid()).await?;
+            }
         }
         self.room.wake();
         Ok(())

@@ -170,6 +170,8 @@ pub(crate) struct RunRecord {
     pub(crate) canary: String,
     pub(crate) isolation: Option<u8>,
     pub(crate) permit: Option<Uuid>,
+    /// Whether its launcher has seen it dead: only then may its state lock be released.
+    pub(crate) gone: bool,
     pub(crate) heartbeat_at: Timestamp,
     pub(crate) deadline: Timestamp,
 }

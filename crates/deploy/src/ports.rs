@@ -22,8 +22,12 @@ pub trait Principals: Send + Sync {
 
 /// Starts runners: a process beside the server, or a job in a cluster.
 pub trait Launcher: Send + Sync {
-    /// Starts the runner of `launch` and returns once it runs on its own. What becomes of it, the run itself tells.
-    fn launch(&self, launch: Launch) -> Boxed<'_, Result<()>>;
+    /// Starts the runner of `launch` and returns once it runs on its own, with a name that [`Launcher::gone`] knows it
+    /// by, also after a restart. What becomes of it, the run itself tells.
+    fn launch(&self, launch: Launch) -> Boxed<'_, Result<String>>;
+
+    /// Whether the process is certainly dead. `false` when that cannot be known.
+    fn gone(&self, process: &str) -> bool;
 }
 
 /// What a new runner is given. Everything else it fetches itself, with the token.

@@ -22,13 +22,17 @@ pub(crate) struct LocalRunners {
 }
 
 impl Launcher for LocalRunners {
-    fn launch(&self, launch: Launch) -> Boxed<'_, Result<()>> {
+    fn launch(&self, launch: Launch) -> Boxed<'_, Result<String>> {
         Box::pin(self.start(launch))
+    }
+
+    fn gone(&self, process: &str) -> bool {
+        Mark::parse(process).is_some_and(|mark| mark.is_gone())
     }
 }
 
 impl LocalRunners {
-    async fn start(&self, launch: Launch) -> Result<()> {
+    async fn start(&self, launch: Launch) -> Result<String> {
         let failed = |what: &'static str| {
             move |error: std::io::Error| {
                 Error::unavailable("runner_start", "a runner could not be started")
@@ -53,6 +57,8 @@ impl LocalRunners {
         pipe.write_all(bootstrap.as_bytes()).await.map_err(failed("bootstrap"))?;
         pipe.shutdown().await.map_err(failed("bootstrap"))?;
         drop(pipe);
+        let mark = child.id().and_then(Mark::of);
+        let mark = mark.ok_or_else(|| Error::unavailable("runner_start", "a runner ended as soon as it began"))?;
         let run = launch.run;
         tokio::spawn(async move {
             match child.wait().await {
@@ -61,7 +67,7 @@ impl LocalRunners {
                 Err(error) => tracing::warn!(%run, %error, "runner cannot be waited for"),
             }
         });
-        Ok(())
+        Ok(mark.to_string())
     }
 
     fn bootstrap(&self, launch: &Launch) -> Result<zeroize::Zeroizing<String>> {
@@ -90,5 +96,74 @@ impl LocalRunners {
         let text =
             serde_json::to_string(&bootstrap).map_err(|error| Error::internal("bootstrap").because(error))?;
         Ok(zeroize::Zeroizing::new(text))
+    }
+}
+
+/// Names a process beyond its own life and this server's: an id is used again, an id with the time of its start and
+/// the boot of the machine is not. Text form: `<boot id>:<process id>:<start, in clock ticks since boot>`.
+struct Mark {
+    boot: String,
+    process: u32,
+    start: u64,
+}
+
+impl Mark {
+    /// The mark of a running process; `None` when there is none.
+    fn of(process: u32) -> Option<Self> {
+        Some(Self { boot: boot()?, process, start: start_of(process)? })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let (boot, process, start) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(Self { boot: boot.to_owned(), process: process.parse().ok()?, start: start.parse().ok()? })
+    }
+
+    /// Whether it is certainly dead: this machine has not been booted since, and no such process runs. A mark of
+    /// another machine or boot says nothing, so a runner elsewhere is never taken for dead here.
+    fn is_gone(&self) -> bool {
+        boot().is_some_and(|boot| boot == self.boot) && start_of(self.process) != Some(self.start)
+    }
+}
+
+impl std::fmt::Display for Mark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}", self.boot, self.process, self.start)
+    }
+}
+
+fn boot() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
+}
+
+/// When a process started, from `/proc/<id>/stat` (proc(5)); `None` when it does not run, zombies included.
+fn start_of(process: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name of the program, in parentheses, may hold anything; what follows it are plain words.
+    let mut words = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = words.next()?;
+    let start = words.nth(18)?;
+    (!matches!(state, "Z" | "X")).then(|| start.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_process_is_not_gone_and_an_ended_one_is() {
+        let mut child = std::process::Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let mark = Mark::parse(&Mark::of(child.id()).unwrap().to_string()).unwrap();
+        assert!(!mark.is_gone());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(mark.is_gone());
+    }
+
+    #[test]
+    fn a_process_of_another_machine_is_never_gone_here() {
+        let mark = Mark { boot: "another".to_owned(), process: u32::MAX, start: 1 };
+        assert!(!mark.is_gone());
     }
 }

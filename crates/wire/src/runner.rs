@@ -71,6 +71,10 @@ pub struct Claim {
 pub struct Pulse {
     /// Whether the run is to stop.
     pub cancel: bool,
+    /// The id of a state lock that the runner may release, because its holder is a run that is certainly dead. Only in
+    /// the answer to the event that reported the lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
 }
 
 /// A stretch of redacted output.
@@ -130,6 +134,11 @@ pub enum RunEvent {
         lock: String,
         /// Who holds it, redacted.
         holder: String,
+    },
+    /// A lock that a dead run left behind was released, as the control plane had said.
+    StateUnlocked {
+        /// The lock's id.
+        lock: String,
     },
 }
 

@@ -107,5 +107,5 @@ async fn finish(
 ) -> Outcome<Recorded<Json<Pulse>>> {
     let (caller, run) = runs::authenticate(room.gate(), &token, trace.id()).await?;
     let receipt = runs::finish(&room, &caller, run, end).await?;
-    Ok(Recorded(receipt.to_string(), Json(Pulse { cancel: false })))
+    Ok(Recorded(receipt.to_string(), Json(Pulse { cancel: false, release: None })))
 }

@@ -150,13 +150,20 @@ pub(crate) async fn events(room: &Deploy, caller: &Caller, run: Id<Run>, push: P
         grant.commit_covered().await?;
         return Ok(pulse(&place));
     }
+    let mut pulse = pulse(&place);
     for event in &push.events {
-        if let RunEvent::Isolated { level, .. } = event {
-            sql::set_isolation(grant.tx(), run.id, *level as u8).await?;
+        match event {
+            RunEvent::Isolated { level, .. } => sql::set_isolation(grant.tx(), run.id, *level as u8).await?,
+            RunEvent::StateLocked { lock, holder } if is_dead_run(&mut grant, &place, holder).await? => {
+                let done = Done::with(json!({ "lock": lock, "holder": holder, "run": run.id }));
+                grant.also(Action::StateUnlock, &place.resource(), done.outcome(Recorded::Intent)).await?;
+                pulse.release = Some(lock.clone());
+            }
+            _ => {}
         }
     }
     grant.commit(Done::with(json!({ "run": run.id, "events": push.events }))).await?;
-    Ok(pulse(&place))
+    Ok(pulse)
 }
 
 /// Takes the plan and says what may become of it.
@@ -259,6 +266,26 @@ pub(crate) async fn lose(room: &Deploy, tenant: TenantId, run: Uuid) -> Result<(
     Ok(())
 }
 
+/// The process of a run is dead, says its launcher. If the run had not ended, it is lost.
+pub(crate) async fn gone(room: &Deploy, tenant: TenantId, run: Uuid) -> Result<()> {
+    let mut tx = room.gate().db().tx(tenant).await?;
+    sql::set_gone(&mut tx, Id::from_uuid(run)).await?;
+    tx.commit().await?;
+    lose(room, tenant, run).await
+}
+
+/// Whether `holder`, as a state lock names it, is a run of the same deployment target that is certainly dead. A runner
+/// gives the tool its run as the name of its user: `writ-<run id>@<host>`.
+async fn is_dead_run(grant: &mut Grant, place: &Place, holder: &str) -> Result<bool> {
+    let run = holder.strip_prefix("writ-").and_then(|rest| rest.split('@').next()).and_then(|id| id.parse::<Uuid>().ok());
+    let Some(run) = run else { return Ok(false) };
+    let Some(run) = sql::find(grant.tx(), run).await? else { return Ok(false) };
+    let of_target = crate::sql::deployment(grant.tx(), run.deployment.uuid()).await?.is_some_and(|deployment| {
+        deployment.target == place.deployment.target && deployment.environment == place.deployment.environment
+    });
+    Ok(of_target && run.gone && matches!(run.state, RunState::Lost | RunState::Finished))
+}
+
 /// A run and what is around it, inside an entry.
 pub(crate) async fn around(entry: &mut Entry, run: Id<Run>) -> Result<Option<(RunRecord, Place)>> {
     let Some(run) = sql::find(entry.tx(), run.uuid()).await? else { return Ok(None) };
@@ -276,7 +303,8 @@ async fn reporting(gate: &Gate, caller: &Caller, run: Id<Run>) -> Result<(RunRec
 }
 
 fn pulse(place: &Place) -> Pulse {
-    Pulse { cancel: place.deployment.cancel_requested || place.deployment.state.is_final() }
+    let cancel = place.deployment.cancel_requested || place.deployment.state.is_final();
+    Pulse { cancel, release: None }
 }
 
 fn canary(run: &RunRecord) -> Result<Canary> {
@@ -335,6 +363,7 @@ pub(crate) fn fresh(world: &World, place: &Place) -> RunRecord {
         canary: HEXLOWER.encode(&world.bytes::<20>()),
         isolation: None,
         permit: None,
+        gone: false,
         heartbeat_at: now,
         deadline: now.plus(std::time::Duration::from_secs(u64::from(place.deployment.timeout_seconds))),
     }

@@ -17,6 +17,7 @@ struct RunRow {
     canary: String,
     isolation: Option<i64>,
     permit_id: Option<Uuid>,
+    gone: i64,
     heartbeat_at: i64,
     deadline: i64,
 }
@@ -32,6 +33,7 @@ impl RunRow {
             canary: self.canary,
             isolation: self.isolation.map(u8::try_from).transpose().map_err(odd)?,
             permit: self.permit_id,
+            gone: self.gone != 0,
             heartbeat_at: Timestamp::from_micros(self.heartbeat_at),
             deadline: Timestamp::from_micros(self.deadline),
         })
@@ -41,8 +43,8 @@ impl RunRow {
 pub(crate) async fn insert(tx: &mut Tx, run: &RunRecord, now: Timestamp) -> Result<()> {
     execute!(tx, |conn, tenant| {
         sqlx::query(
-            "INSERT INTO runs (tenant_id, run_id, deployment_id, environment_id, state, canary, pushes, heartbeat_at, deadline, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $7)",
+            "INSERT INTO runs (tenant_id, run_id, deployment_id, environment_id, state, canary, gone, pushes, heartbeat_at, deadline, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7, $8, $7)",
         )
         .bind(tenant)
         .bind(run.id.uuid())
@@ -60,7 +62,7 @@ pub(crate) async fn insert(tx: &mut Tx, run: &RunRecord, now: Timestamp) -> Resu
 pub(crate) async fn find(tx: &mut Tx, id: Uuid) -> Result<Option<RunRecord>> {
     let row = on!(tx, |conn, tenant| {
         sqlx::query_as::<_, RunRow>(
-            "SELECT run_id, deployment_id, environment_id, state, canary, isolation, permit_id, heartbeat_at, deadline
+            "SELECT run_id, deployment_id, environment_id, state, canary, isolation, permit_id, gone, heartbeat_at, deadline
              FROM runs WHERE tenant_id = $1 AND run_id = $2",
         )
         .bind(tenant)
@@ -209,6 +211,41 @@ pub(crate) async fn vanished(
         .fetch_all(conn)
     })?;
     Ok(rows.into_iter().map(|(tenant, run)| (Id::from_uuid(tenant), run)).collect())
+}
+
+/// Notes the name by which its launcher knows the process of a run.
+pub(crate) async fn set_process(tx: &mut Tx, id: Id<Run>, process: &str) -> Result<()> {
+    execute!(tx, |conn, tenant| {
+        sqlx::query("UPDATE runs SET process = $3 WHERE tenant_id = $1 AND run_id = $2")
+            .bind(tenant)
+            .bind(id.uuid())
+            .bind(process)
+            .execute(conn)
+    })?;
+    Ok(())
+}
+
+/// Notes that the process of a run is dead.
+pub(crate) async fn set_gone(tx: &mut Tx, id: Id<Run>) -> Result<()> {
+    execute!(tx, |conn, tenant| {
+        sqlx::query("UPDATE runs SET gone = 1 WHERE tenant_id = $1 AND run_id = $2")
+            .bind(tenant)
+            .bind(id.uuid())
+            .execute(conn)
+    })?;
+    Ok(())
+}
+
+/// Processes of all tenants that nobody has seen dead yet, with their runs.
+pub(crate) async fn processes(tx: &mut SystemTx, limit: i64) -> Result<Vec<(TenantId, Uuid, String)>> {
+    let rows = on!(tx, |conn| {
+        sqlx::query_as::<_, (Uuid, Uuid, String)>(
+            "SELECT tenant_id, run_id, process FROM runs WHERE gone = 0 AND process IS NOT NULL ORDER BY run_id LIMIT $1",
+        )
+        .bind(limit)
+        .fetch_all(conn)
+    })?;
+    Ok(rows.into_iter().map(|(tenant, run, process)| (Id::from_uuid(tenant), run, process)).collect())
 }
 
 /// Appends lines; the deployment counts them, so that their numbers have no gap.

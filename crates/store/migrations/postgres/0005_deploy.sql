@@ -61,7 +61,8 @@ CREATE TABLE deployment_keys (
   PRIMARY KEY (tenant_id, principal, idempotency_key)
 );
 
--- One life of one runner process. `state`: starting, claimed, finished, lost.
+-- One life of one runner process. `state`: starting, claimed, finished, lost. `process` names it to its launcher;
+-- `gone` is 1 once that has seen it dead.
 CREATE TABLE runs (
   tenant_id UUID NOT NULL REFERENCES tenants,
   run_id UUID NOT NULL,
@@ -72,6 +73,8 @@ CREATE TABLE runs (
   canary TEXT NOT NULL,
   isolation BIGINT,
   permit_id UUID,
+  process TEXT,
+  gone BIGINT NOT NULL,
   pushes BIGINT NOT NULL,
   heartbeat_at BIGINT NOT NULL,
   deadline BIGINT NOT NULL,

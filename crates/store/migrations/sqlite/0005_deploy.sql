@@ -61,7 +61,8 @@ CREATE TABLE deployment_keys (
   PRIMARY KEY (tenant_id, principal, idempotency_key)
 ) STRICT;
 
--- One life of one runner process. `state`: starting, claimed, finished, lost.
+-- One life of one runner process. `state`: starting, claimed, finished, lost. `process` names it to its launcher;
+-- `gone` is 1 once that has seen it dead.
 CREATE TABLE runs (
   tenant_id BLOB NOT NULL REFERENCES tenants,
   run_id BLOB NOT NULL,
@@ -72,6 +73,8 @@ CREATE TABLE runs (
   canary TEXT NOT NULL,
   isolation INTEGER,
   permit_id BLOB,
+  process TEXT,
+  gone INTEGER NOT NULL,
   pushes INTEGER NOT NULL,
   heartbeat_at INTEGER NOT NULL,
   deadline INTEGER NOT NULL,

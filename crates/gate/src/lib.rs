@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod approvals;
+mod bounds;
 mod gate;
 mod leaf;
 mod limits;

@@ -109,7 +109,7 @@ mod tests {
         let (mut buckets, start) = (HashMap::new(), Timestamp::from_micros(0));
         assert_eq!(drain(&mut buckets, start), 3);
         assert_eq!(drain(&mut buckets, start.plus(Duration::from_secs(1))), 2);
-        assert_eq!(drain(&mut buckets, start.plus(Duration::from_secs(60))), 3);
+        assert_eq!(drain(&mut buckets, start.plus(Duration::from_mins(1))), 3);
     }
 
     #[test]

@@ -14,7 +14,10 @@ use cedar_policy::{
 use writ_crypto::hash;
 use writ_kernel::{Action, Error, Result, Timestamp};
 
-use crate::model::{Facts, Plan};
+use crate::{
+    bounds,
+    model::{Facts, Plan},
+};
 
 /// The built-in policies, in the order of their reading.
 pub const BUILT_IN: &[(&str, &str)] = &[
@@ -28,9 +31,6 @@ pub const SCHEMA: &str = include_str!("../../../policies/writ.cedarschema");
 #[expect(clippy::expect_used, reason = "the schema is part of the binary, and a test parses it")]
 static COMPILED_SCHEMA: LazyLock<Schema> =
     LazyLock::new(|| Schema::from_cedarschema_str(SCHEMA).expect("the built-in schema is valid").0);
-
-/// The longest text a tenant's own policies may have, in bytes.
-const LONGEST: usize = 256 * 1024;
 
 /// One version of a tenant's policies, ready to decide: the built-in ones and the tenant's own.
 pub struct Policies {
@@ -55,11 +55,12 @@ impl Policies {
     ///
     /// # Errors
     /// `TooLarge` above 256 KiB; `Invalid` with the line of the first mistake: a syntax error, something the schema
-    /// does not know, or an id that is taken.
+    /// does not know, nesting without end, or an id that is taken.
     pub fn compile(own: &str) -> Result<Self> {
-        if own.len() > LONGEST {
-            return Err(Error::too_large("policies_too_long", "policies are at most 256 KiB").at("policies"));
-        }
+        bounds::within(own, || Self::compile_bounded(own))
+    }
+
+    fn compile_bounded(own: &str) -> Result<Self> {
         let mut set = PolicySet::new();
         let mut hints = BTreeMap::new();
         for (_, text) in BUILT_IN {

@@ -42,7 +42,7 @@ fn a_tenants_own_permit_permits() {
 
 #[test]
 fn a_guard_wins_over_a_tenants_own_permit() {
-    let policies = Policies::compile(r#"permit (principal, action, resource);"#).unwrap();
+    let policies = Policies::compile(r"permit (principal, action, resource);").unwrap();
     let author = person(&["developer", "approver"]);
     let decision = policies
         .decide(Action::ApprovalDecide, &facts(&author, &deployment("prod", author.principal)))
@@ -126,7 +126,7 @@ fn every_fact_of_a_request_can_be_asked_for() {
 #[test]
 fn a_policy_that_cannot_be_evaluated_lets_nothing_happen() {
     let policies = Policies::compile(
-        r#"forbid (principal, action, resource) when { context.approvals + 9223372036854775807 > 0 };"#,
+        r"forbid (principal, action, resource) when { context.approvals + 9223372036854775807 > 0 };",
     )
     .unwrap();
     let admin = person(&["admin"]);
@@ -260,7 +260,7 @@ mod hostile {
 
     #[test]
     fn an_optional_attribute_must_be_asked_for_first() {
-        refused(r#"permit (principal, action, resource) when { resource.author == principal };"#);
+        refused(r"permit (principal, action, resource) when { resource.author == principal };");
     }
 
     #[test]
@@ -297,14 +297,35 @@ mod hostile {
         assert_eq!(error.kind(), Kind::TooLarge);
     }
 
+    fn when(condition: &str) -> String {
+        format!("permit (principal, action, resource)\nwhen {{ {condition} }};")
+    }
+
     #[test]
     fn nesting_without_end_is_refused_and_not_followed() {
-        let deep = format!(
-            "permit (principal, action, resource) when {{ {}true{} }};",
-            "(".repeat(50_000),
-            ")".repeat(50_000)
-        );
-        refused(&deep);
+        let told = refused(&when(&format!("{}true{}", "(".repeat(50_000), ")".repeat(50_000))));
+        assert_eq!(told, "line 2: brackets are nested more than 32 deep");
+    }
+
+    #[test]
+    fn a_policy_without_end_is_refused_and_not_followed() {
+        for endless in
+            [" && true", " || true", " == true", "+1", "*1", ".a", "[\"a\"]", " // ;\n if true then"]
+        {
+            let told = refused(&when(&format!("1{}", endless.repeat(40_000 / endless.len()))));
+            assert!(told.ends_with("one policy is at most 16 KiB"), "{endless}: {told}");
+        }
+    }
+
+    #[test]
+    fn what_is_within_the_bounds_is_followed_to_its_end() {
+        let deep = format!("{}true{}", "(".repeat(31), ")".repeat(31));
+        let chained = format!("1{} > 0", "+1".repeat(8_000));
+        let branched = format!("{}true{}", "if true then ".repeat(650), " else true".repeat(650));
+        let quoted = format!("resource.kind != \"{}\\\"{}\"", "(".repeat(100), "[".repeat(100));
+        for condition in [deep, chained, branched, quoted] {
+            Policies::compile(&when(&condition)).unwrap();
+        }
     }
 }
 

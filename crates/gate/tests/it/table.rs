@@ -36,7 +36,9 @@ fn cell(policies: &Policies, caller: &Caller, action: Action, kind: &str, approv
 fn table(columns: &[(&str, Caller)], kind: &str, approvals: u8) -> String {
     let policies = Policies::compile("").unwrap();
     let mut text = format!("{:<32}", "");
-    columns.iter().for_each(|(name, _)| write!(text, "{name:>11}").unwrap());
+    for (name, _) in columns {
+        write!(text, "{name:>11}").unwrap();
+    }
     for action in ACTIONS {
         write!(text, "\n{:<32}", action.name()).unwrap();
         for (_, caller) in columns {

@@ -4,6 +4,7 @@
 
 pub mod aws;
 pub mod credentials;
+pub mod run;
 pub mod sandbox;
 pub mod static_gate;
 pub mod tool;

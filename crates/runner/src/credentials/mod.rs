@@ -157,6 +157,14 @@ impl Endpoint {
         Ok(remaining)
     }
 
+    /// Borrows anew, however long the current lease still lasts: for a resolver that now asks for something else.
+    ///
+    /// # Errors
+    /// What the resolver says.
+    pub async fn renew(&self) -> Result<Duration> {
+        self.leases.at_least(Duration::MAX).await
+    }
+
     /// Stops serving, ends open connections and wipes the values.
     pub async fn close(mut self) {
         self.listening.abort();

@@ -8,6 +8,9 @@ mod credentials;
 #[path = "../../../../tests/fakes/sts/mod.rs"]
 mod fake_sts;
 mod moto;
+mod plane;
+mod protocol;
+mod run;
 mod sandbox;
 mod session_policy;
 mod sigv4;

@@ -1,0 +1,118 @@
+//! Verification of an export without a server: from its files alone.
+
+use std::collections::BTreeMap;
+
+use data_encoding::HEXLOWER;
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+use writ_crypto::hash;
+use writ_kernel::{Error, Result};
+use writ_merkle::{Error as MerkleError, Head, Layer, Policy, Report, Tile, Verifier, audit, tile};
+
+use crate::export::payloads_path;
+
+/// What was found out about an export.
+#[derive(Debug)]
+pub struct Verified {
+    /// About the log: its signatures, leaves, tiles and earlier promises.
+    pub log: Report,
+    /// How many payloads are there and are what their leaves commit to.
+    pub payloads: u64,
+    /// How many records the export says were erased. Their leaves are as provable as all others; that it was an
+    /// erasure, and not an omission, a record of `evidence.subjects.erase` with the actor's pseudonym says.
+    pub erased: u64,
+    /// The records whose payload is not what the leaf commits to, by index.
+    pub altered: Vec<u64>,
+}
+
+impl Verified {
+    /// Whether nothing is wrong.
+    pub fn is_intact(&self) -> bool {
+        self.log.is_intact() && self.altered.is_empty()
+    }
+}
+
+/// One line of `payloads/<bundle>.jsonl`.
+#[derive(Deserialize)]
+struct Line {
+    index: u64,
+    id: Uuid,
+    erased: bool,
+    payload: Option<Value>,
+}
+
+/// Verifies an unpacked export, whose files `read` gives by path (`None` for one that is not there). `verifiers` come
+/// from elsewhere than from the export: whoever forges an export forges its file `keys` as well.
+///
+/// `known` is what an earlier, verified checkpoint said; see [`writ_merkle::audit()`].
+///
+/// # Errors
+/// Only those of `read`, and `Invalid` when a file of payloads is not of the form of one.
+pub fn verify(
+    read: impl Fn(&str) -> std::io::Result<Option<Vec<u8>>>,
+    verifiers: &[Verifier],
+    policy: &Policy,
+    known: Option<&Head>,
+) -> Result<Verified> {
+    let unreadable = |error: std::io::Error| Error::invalid("unreadable", "the export cannot be read").because(error);
+    let files = |path: &str| read(path).map_err(|error| MerkleError::Read { path: path.to_owned(), source: error.into() });
+    let log = audit(files, verifiers, policy, known);
+    let log = log.map_err(|error| Error::invalid("unreadable", "the export cannot be read").because(error))?;
+    let mut verified = Verified { log, payloads: 0, erased: 0, altered: Vec::new() };
+    let size = verified.log.head.as_ref().map_or(0, |head| head.size);
+    for first in (0..size).step_by(tile::WIDTH.into()) {
+        let Some(bundle) = Tile::holding(Layer::Entries, first, size) else { break };
+        let Some(lines) = read(&payloads_path(bundle.index())).map_err(unreadable)? else { continue };
+        let entries = read(&bundle.to_string()).map_err(unreadable)?.unwrap_or_default();
+        let entries = tile::decode_entries(&entries, bundle.width()).unwrap_or_default();
+        let leaves: BTreeMap<u64, &[u8]> = (first..).zip(entries).collect();
+        verified.bundle(&lines, &leaves)?;
+    }
+    Ok(verified)
+}
+
+impl Verified {
+    fn bundle(&mut self, lines: &[u8], leaves: &BTreeMap<u64, &[u8]>) -> Result<()> {
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let line: Line = serde_json::from_slice(line)
+                .map_err(|error| Error::invalid("malformed_payloads", "a file of payloads is malformed").because(error))?;
+            let leaf = leaves.get(&line.index).copied().unwrap_or_default();
+            match line.payload {
+                Some(payload) if is_committed(leaf, line.id, &payload) => self.payloads += 1,
+                None if line.erased => self.erased += 1,
+                _ => self.altered.push(line.index),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The members of a leaf that commit to its payload.
+#[derive(Deserialize)]
+struct Commitments {
+    id: Uuid,
+    pc: String,
+    dec: String,
+}
+
+/// Whether `payload` is what `leaf`, the one with this `id`, commits to: the HMAC-SHA-256 of its canonical form
+/// (RFC 8785) without `commitmentKey`, under that key; and the same for its member `decision`.
+pub fn is_committed(leaf: &[u8], id: Uuid, payload: &Value) -> bool {
+    committed(leaf, payload) == Some(id)
+}
+
+/// The id in the leaf, if its commitments are kept.
+fn committed(leaf: &[u8], payload: &Value) -> Option<Uuid> {
+    let commitments: Commitments = serde_json::from_slice(leaf).ok()?;
+    let mut body = payload.clone();
+    let key = body.as_object_mut()?.remove("commitmentKey")?;
+    let key = HEXLOWER.decode(key.as_str()?.as_bytes()).ok()?;
+    let mac = |label: &[u8], value: &Value| {
+        let text = serde_json_canonicalizer::to_string(value).ok()?;
+        Some(format!("hmac-sha256:{}", hash::hex(&hash::hmac_sha256(&key, &[label, text.as_bytes()]))))
+    };
+    let kept = mac(b"writ/payload/v1\0", &body)? == commitments.pc
+        && mac(b"writ/decision/v1\0", body.get("decision")?)? == commitments.dec;
+    kept.then_some(commitments.id)
+}

@@ -275,6 +275,9 @@ impl Run {
         )?;
         let mut env = lease.map(|lease| lease.env(&self.bootstrap)).unwrap_or_default();
         env.push(("WRIT_CANARY".to_owned(), SecretString::new(self.claim.canary.clone())));
+        // A user without an entry in the system's list is called so; the tool writes it into state locks, and by that
+        // a lock is known to be of this run.
+        env.push(("USER".to_owned(), SecretString::new(format!("writ-{}", self.claim.run))));
         Ok(Setting {
             directory: std::path::PathBuf::new(),
             backend,
@@ -293,7 +296,7 @@ impl Run {
         let drive = Drive::begin(&stage.tool, &stage.sandbox, stage.workspace, setting)?;
         let init = self.step("init", async |watch| drive.init(watch).await).await?;
         if !init.succeeded() {
-            return Ok(self.step_failed(&init).await);
+            return Ok(self.step_failed(&init));
         }
         let (before, document) = self.step("state", async |watch| drive.pull(watch).await).await?;
         let mark = self.mark(&before, &document)?;
@@ -320,6 +323,29 @@ impl Run {
 
     /// Makes the plan. What the tool says meanwhile is held back until the plan's secrets are known.
     async fn plan(&self, drive: &Drive<'_>, before: StateFacts) -> Result<Result<Planned, Ending>> {
+        let (mut outcome, mut file, mut held) = self.plan_once(drive).await?;
+        if self.unlocked(drive, &outcome).await? {
+            (outcome, file, held) = self.plan_once(drive).await?;
+        }
+        let Some(file) = file else {
+            if self.learn_state(drive, &before).await.is_ok() {
+                self.voice.release("plan", held).await;
+            } else {
+                self.voice
+                    .say("plan", "the output is withheld: which of it is secret cannot be found out")
+                    .await;
+            }
+            return Ok(Err(self.step_failed(&outcome)));
+        };
+        let document = self.step("show", async |watch| drive.show_plan(&file, watch).await).await?;
+        let document: Value = serde_json::from_slice(document.json.expose())
+            .map_err(|_| Error::internal("the tool's plan document is malformed"))?;
+        self.voice.learn(&sensitive_values(&document));
+        self.voice.release("plan", held).await;
+        Ok(Ok(Planned { file, document, before }))
+    }
+
+    async fn plan_once(&self, drive: &Drive<'_>) -> Result<(StepOutcome, Option<PlanFile>, Vec<Chunk>)> {
         let mode = if self.claim.mode == Mode::Destroy { PlanMode::Destroy } else { PlanMode::Apply };
         let (sink, mut chunks) = mpsc::channel(CHUNKS);
         let planning = async {
@@ -334,23 +360,25 @@ impl Run {
             held
         };
         let (planned, held) = tokio::join!(planning, holding);
-        let (outcome, file) = planned?;
-        let Some(file) = file else {
-            if self.learn_state(drive, &before).await.is_ok() {
-                self.voice.release("plan", held).await;
-            } else {
-                self.voice
-                    .say("plan", "the output is withheld: which of it is secret cannot be found out")
-                    .await;
-            }
-            return Ok(Err(self.step_failed(&outcome).await));
-        };
-        let document = self.step("show", async |watch| drive.show_plan(&file, watch).await).await?;
-        let document: Value = serde_json::from_slice(document.json.expose())
-            .map_err(|_| Error::internal("the tool's plan document is malformed"))?;
-        self.voice.learn(&sensitive_values(&document));
-        self.voice.release("plan", held).await;
-        Ok(Ok(Planned { file, document, before }))
+        planned.map(|(outcome, file)| (outcome, file, held))
+    }
+
+    /// When a step failed because the state is locked: reports the lock, and releases it if the control plane says that
+    /// its holder is a run that is certainly dead. Whether the step may be tried again.
+    async fn unlocked(&self, drive: &Drive<'_>, outcome: &StepOutcome) -> Result<bool> {
+        let Some(held) = &outcome.lock else { return Ok(false) };
+        let holder = self.voice.redact(&format!("{} since {}: {}", held.who, held.created, held.operation));
+        let lock = self.voice.redact(&held.id);
+        let pulse = self.reports.ask(RunEvent::StateLocked { lock: lock.clone(), holder }).await?;
+        if pulse.release.is_none_or(|release| release != held.id) {
+            return Ok(false);
+        }
+        let released =
+            self.step("force-unlock", async |watch| drive.force_unlock(&held.id, watch).await).await?;
+        if released.succeeded() {
+            self.reports.event(RunEvent::StateUnlocked { lock }).await;
+        }
+        Ok(released.succeeded())
     }
 
     /// Tells the redactor what the state marks as secret.
@@ -397,7 +425,10 @@ impl Run {
         if let Some(lease) = lease {
             lease.widen(&self.claim.backend, facts::touched(&planned.document)).await?;
         }
-        let outcome = self.step("apply", async |watch| drive.apply(&planned.file, watch).await).await?;
+        let mut outcome = self.step("apply", async |watch| drive.apply(&planned.file, watch).await).await?;
+        if self.unlocked(drive, &outcome).await? {
+            outcome = self.step("apply", async |watch| drive.apply(&planned.file, watch).await).await?;
+        }
         let after = self.afterwards("state", async |watch| drive.pull(watch).await).await.ok();
         let after_facts = after.as_ref().map(|(facts, _)| facts);
         // Values that only applying made are known from here on, for the outputs and for what is said of a failure.
@@ -405,7 +436,6 @@ impl Run {
             Some(facts) => self.learn_state(drive, facts).await.is_ok(),
             None => false,
         };
-        self.tell_lock(&outcome).await;
         let verdict = outcome.verdict(Some(&planned.before), after_facts);
         let mut ending = Ending::of_apply(self.claim.mode, &outcome, verdict, self.because(&outcome));
         if let Some((facts, state)) = &after {
@@ -419,8 +449,7 @@ impl Run {
         Ok(ending)
     }
 
-    async fn step_failed(&self, outcome: &StepOutcome) -> Ending {
-        self.tell_lock(outcome).await;
+    fn step_failed(&self, outcome: &StepOutcome) -> Ending {
         Ending::of_step(outcome, self.because(outcome))
     }
 
@@ -429,14 +458,6 @@ impl Run {
         let errors =
             |diagnostic: &&crate::tool::Diagnostic| diagnostic.severity == crate::tool::Severity::Error;
         outcome.diagnostics.iter().find(errors).map(|diagnostic| self.voice.redact(&diagnostic.summary))
-    }
-
-    async fn tell_lock(&self, outcome: &StepOutcome) {
-        if let Some(held) = &outcome.lock {
-            let holder =
-                self.voice.redact(&format!("{} since {}: {}", held.who, held.created, held.operation));
-            self.reports.event(RunEvent::StateLocked { lock: self.voice.redact(&held.id), holder }).await;
-        }
     }
 
     /// A step whose output is said as it comes. Ends when the run is stopped or its time is up.

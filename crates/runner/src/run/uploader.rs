@@ -28,6 +28,8 @@ const LINGER: Duration = Duration::from_millis(250);
 enum Report {
     Line(OutputLine),
     Event(RunEvent),
+    /// An event that is pushed alone, and whose answer is wanted.
+    Asked(RunEvent, oneshot::Sender<Pulse>),
     /// Answered when everything before it is taken.
     Mark(oneshot::Sender<()>),
 }
@@ -48,16 +50,29 @@ impl Reports {
         let _ = self.0.send(Report::Event(event)).await;
     }
 
+    /// Hands in an event and waits for what the control plane answers.
+    ///
+    /// # Errors
+    /// `Unavailable` when the run is over and there never will be an answer.
+    pub(super) async fn ask(&self, event: RunEvent) -> Result<Pulse> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Report::Asked(event, answer)).await.map_err(|_| lost())?;
+        answered.await.map_err(|_| lost())
+    }
+
     /// Waits until everything handed in before is taken.
     ///
     /// # Errors
     /// `Unavailable` when the run is over and it never will be.
     pub(super) async fn delivered(&self) -> Result<()> {
-        let lost = || Error::unavailable("report_lost", "what the runner reports is not taken any more");
         let (mark, reached) = oneshot::channel();
         self.0.send(Report::Mark(mark)).await.map_err(|_| lost())?;
         reached.await.map_err(|_| lost())
     }
+}
+
+fn lost() -> Error {
+    Error::unavailable("report_lost", "what the runner reports is not taken any more")
 }
 
 /// Starts the one task that pushes. It ends when every [`Reports`] is dropped, at a refusal, or when nobody has
@@ -72,22 +87,8 @@ async fn push_all(control: Arc<Control>, halt: Halt, give_up: Timestamp, mut que
     let mut push = 0;
     while let Some(first) = next {
         let (batch, following) = gather(first, &mut queue).await;
-        let pushed = match batch {
-            Batch::Lines(lines) => {
-                push += 1;
-                control.insist("/runner/v1/output", &PushOutput { push, lines }, Some(give_up)).await
-            }
-            Batch::Events(events) => {
-                push += 1;
-                control.insist("/runner/v1/events", &PushEvents { push, events }, Some(give_up)).await
-            }
-            Batch::Mark(mark) => {
-                // Whoever waited may have gone.
-                let _ = mark.send(());
-                Ok(Pulse { cancel: false, release: None })
-            }
-        };
-        match pushed {
+        push += u64::from(!matches!(batch, Batch::Mark(_)));
+        match deliver(&control, push, batch, give_up).await {
             Ok(Pulse { cancel: false, .. }) => {}
             Ok(Pulse { cancel: true, .. }) => halt.call(Why::Cancelled),
             Err(error) => {
@@ -102,9 +103,27 @@ async fn push_all(control: Arc<Control>, halt: Halt, give_up: Timestamp, mut que
     }
 }
 
+async fn deliver(control: &Control, push: u64, batch: Batch, give_up: Timestamp) -> Result<Pulse> {
+    let until = Some(give_up);
+    match batch {
+        Batch::Lines(lines) => control.insist("/runner/v1/output", &PushOutput { push, lines }, until).await,
+        Batch::Events(events, asked) => {
+            let pulse: Pulse =
+                control.insist("/runner/v1/events", &PushEvents { push, events }, until).await?;
+            // Whoever asked may have gone.
+            let _ = asked.map(|asked| asked.send(pulse.clone()));
+            Ok(pulse)
+        }
+        Batch::Mark(mark) => {
+            let _ = mark.send(());
+            Ok(Pulse { cancel: false, release: None })
+        }
+    }
+}
+
 enum Batch {
     Lines(Vec<OutputLine>),
-    Events(Vec<RunEvent>),
+    Events(Vec<RunEvent>, Option<oneshot::Sender<Pulse>>),
     Mark(oneshot::Sender<()>),
 }
 
@@ -112,6 +131,7 @@ enum Batch {
 async fn gather(first: Report, queue: &mut mpsc::Receiver<Report>) -> (Batch, Option<Report>) {
     match first {
         Report::Mark(mark) => (Batch::Mark(mark), None),
+        Report::Asked(event, asked) => (Batch::Events(vec![event], Some(asked)), None),
         Report::Line(line) => {
             let mut size = line.text.len();
             let mut lines = vec![line];
@@ -133,11 +153,11 @@ async fn gather(first: Report, queue: &mut mpsc::Receiver<Report>) -> (Batch, Op
             while events.len() < REPORTS {
                 match queue.try_recv() {
                     Ok(Report::Event(event)) => events.push(event),
-                    Ok(other) => return (Batch::Events(events), Some(other)),
+                    Ok(other) => return (Batch::Events(events, None), Some(other)),
                     Err(_) => break,
                 }
             }
-            (Batch::Events(events), None)
+            (Batch::Events(events, None), None)
         }
     }
 }

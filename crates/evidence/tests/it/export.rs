@@ -65,7 +65,11 @@ on_both! {
         assert_eq!(findings(&flip(&files, &path, 40), &log, None), [Finding::BadTile { path }]);
         let path = "tile/1/000.p/1".to_owned();
         assert_eq!(findings(&flip(&files, &path, 3), &log, None), [Finding::BadTile { path }]);
-        let note = findings(&flip(&files, "checkpoint", files["checkpoint"].len() - 40), &log, None);
+        // A character of the last signature becomes another one of its alphabet.
+        let (mut forged, at) = (files.clone(), files["checkpoint"].len() - 40);
+        let sign = &mut forged.get_mut("checkpoint").unwrap()[at];
+        *sign = if *sign == b'A' { b'B' } else { b'A' };
+        let note = findings(&forged, &log, None);
         assert!(matches!(note.as_slice(), [Finding::BadSignature { .. }]), "{note:?}");
 
         let mut shorter = files.clone();
@@ -90,7 +94,7 @@ on_both! {
 
     async fn keys_of_another_log_do_not_vouch_for_it(db: &TestDb) {
         let (_office, log, files) = exported(db).await;
-        let other = Log { keys: log.meta_keys, ..log };
+        let other = Log { keys: log.meta_keys.clone(), ..log };
         let found = findings(&files, &other, None);
         assert!(matches!(found.as_slice(), [Finding::BadSignature { .. }]), "{found:?}");
     }
@@ -122,7 +126,7 @@ on_both! {
 
 /// What a backup would bring back of the tenants' logs: their state, their tiles, and which leaves there were.
 struct Backup {
-    logs: Vec<(String, i64, Vec<u8>, String, i64)>,
+    logs: Vec<(Uuid, i64, Vec<u8>, String, i64)>,
     tiles: Vec<(Uuid, String, i64, i64, Vec<u8>)>,
     leaves: HashSet<Uuid>,
 }
@@ -130,7 +134,7 @@ struct Backup {
 impl Backup {
     async fn take(db: &TestDb) -> Self {
         let mut tx = db.db.system_read().await.unwrap();
-        let logs = "SELECT origin, size, frontier, checkpoint, signed_size FROM evidence_logs WHERE log <> 'meta'";
+        let logs = "SELECT tenant_id, size, frontier, checkpoint, signed_size FROM evidence_logs WHERE log <> 'meta'";
         let logs = on!(&mut tx, |conn| sqlx::query_as(logs).fetch_all(conn)).unwrap();
         let tiles = "SELECT tenant_id, log, level, tile, hashes FROM evidence_tiles WHERE log <> 'meta'";
         let tiles = on!(&mut tx, |conn| sqlx::query_as(tiles).fetch_all(conn)).unwrap();
@@ -152,10 +156,13 @@ impl Backup {
             })
             .unwrap();
         }
-        for (origin, size, frontier, checkpoint, signed_size) in &self.logs {
-            let sql = "UPDATE evidence_logs SET size = $2, frontier = $3, checkpoint = $4, signed_size = $5 WHERE origin = $1";
+        for (tenant, size, frontier, checkpoint, signed_size) in &self.logs {
+            let sql = "UPDATE evidence_leaves SET position = NULL WHERE tenant_id = $1 AND position >= $2";
+            execute!(&mut tx, |conn| sqlx::query(sql).bind(tenant).bind(size).execute(conn)).unwrap();
+            let sql = "UPDATE evidence_logs SET size = $2, frontier = $3, checkpoint = $4, signed_size = $5
+                       WHERE tenant_id = $1 AND log <> 'meta'";
             execute!(&mut tx, |conn| {
-                sqlx::query(sql).bind(origin).bind(size).bind(frontier).bind(checkpoint).bind(signed_size).execute(conn)
+                sqlx::query(sql).bind(tenant).bind(size).bind(frontier).bind(checkpoint).bind(signed_size).execute(conn)
             })
             .unwrap();
         }

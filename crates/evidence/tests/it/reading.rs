@@ -148,6 +148,17 @@ on_both! {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
+    async fn a_running_sequencer_makes_every_record_provable_in_time(db: &TestDb) {
+        let office = Office::open(db).await;
+        let worker = tokio::spawn(office.sequencer().run());
+        for _ in 0..3 {
+            let id = office.act(&office.bob).await.leaf;
+            let answer = office.app.get(&office.auditor, &format!("/api/v1/evidence/{id}/proof")).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        worker.abort();
+    }
+
     async fn a_proof_is_not_waited_for_for_ever(db: &TestDb) {
         let office = Office::open(db).await;
         let id = office.act(&office.bob).await.leaf;

@@ -105,7 +105,7 @@ on_both! {
         assert!(one.tick().await.unwrap().integrated > 0);
         office.act(&office.bob).await;
         assert_eq!(other.tick().await.unwrap().integrated, 0);
-        office.house.advance(Duration::from_secs(60));
+        office.house.advance(Duration::from_mins(1));
         assert_eq!(other.tick().await.unwrap().integrated, 1);
     }
 

@@ -38,18 +38,26 @@ pub(crate) struct Export {
 }
 
 /// Begins an export. It is on record before its first byte leaves.
-pub(crate) async fn begin(room: &Evidence, caller: &Caller, wanted: ExportQuery) -> Result<(Export, Receipt)> {
+pub(crate) async fn begin(
+    room: &Evidence,
+    caller: &Caller,
+    wanted: ExportQuery,
+) -> Result<(Export, Receipt)> {
     let keys = Keys::open(&room.gate).await?;
     let mut entry = room.gate.enter(caller, Action::EvidenceExport).await?;
     let name = own_log(entry.tx()).await?;
     let log = sql::log(entry.tx(), &name).await?;
-    let Some((log, checkpoint)) = log.and_then(|log| log.checkpoint.clone().map(|checkpoint| (log, checkpoint))) else {
+    let Some((log, checkpoint)) =
+        log.and_then(|log| log.checkpoint.clone().map(|checkpoint| (log, checkpoint)))
+    else {
         return Err(entry.not_found("checkpoint").await);
     };
     let size = log.signed_size;
     let (from, to) = (wanted.from.unwrap_or(0), wanted.to.unwrap_or(size).min(size));
     if from > to {
-        return Err(Error::invalid("empty_range", "`from` is after `to`, or after the end of the log").at("from"));
+        return Err(
+            Error::invalid("empty_range", "`from` is after `to`, or after the end of the log").at("from")
+        );
     }
     let grant = entry.admit(Resource::all("log")).await?;
     let now = grant.world().now();
@@ -91,7 +99,8 @@ impl Export {
             } else if let Some(tile) = self.tiles.pop_front() {
                 self.put_tile(tile).await?;
             } else {
-                let rest = self.archive.take().map(|archive| archive.into_inner().and_then(GzEncoder::finish));
+                let rest =
+                    self.archive.take().map(|archive| archive.into_inner().and_then(GzEncoder::finish));
                 return rest.transpose().map_err(failed);
             }
         }

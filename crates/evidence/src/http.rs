@@ -41,7 +41,8 @@ impl Evidence {
     /// `Invalid` when `host` cannot begin the name of a log.
     pub fn new(gate: Gate, host: &str) -> Result<Self> {
         let fits = host.parse::<KeyName>().is_ok() && host.len() <= 200;
-        let malformed = || Error::invalid("malformed_host", "a log cannot be named after this host").at("host");
+        let malformed =
+            || Error::invalid("malformed_host", "a log cannot be named after this host").at("host");
         fits.then(|| Self { gate, host: host.to_owned() }).ok_or_else(malformed)
     }
 }
@@ -119,11 +120,14 @@ async fn export_log(
 ) -> Outcome<Recorded<Response>> {
     let (export, receipt) = export::begin(&room, &caller, wanted).await?;
     let pieces = stream::try_unfold(export, async |mut export| {
-        let piece = export.next().await.inspect_err(|error| tracing::error!(%error, "an export broke off"))?;
+        let piece =
+            export.next().await.inspect_err(|error| tracing::error!(%error, "an export broke off"))?;
         Ok::<_, Error>(piece.map(|piece| (piece, export)))
     });
-    let headers =
-        [(CONTENT_TYPE, "application/gzip"), (CONTENT_DISPOSITION, "attachment; filename=\"evidence.tar.gz\"")];
+    let headers = [
+        (CONTENT_TYPE, "application/gzip"),
+        (CONTENT_DISPOSITION, "attachment; filename=\"evidence.tar.gz\""),
+    ];
     Ok(Recorded(receipt.to_string(), (headers, Body::from_stream(Box::pin(pieces))).into_response()))
 }
 
@@ -179,5 +183,6 @@ fn parse(rest: &str) -> Result<Tile> {
 
 /// A tile as it goes out. A tile of a given name never changes, a partial one included: a wider one has another name.
 fn file(bytes: Vec<u8>, caching: &'static str) -> Response {
-    (StatusCode::OK, [(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, caching)], bytes).into_response()
+    (StatusCode::OK, [(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, caching)], bytes)
+        .into_response()
 }

@@ -149,7 +149,8 @@ impl Sequencer {
             let held = sql::hold_log(&mut tx, &name, epoch).await?;
             let placed = sql::place_leaves(&mut tx, held.size(), i64::from(BATCH)).await?;
             let count = placed.len();
-            let hashes: Vec<Hash> = placed.iter().map(|(_, leaf, receipt)| hashed(&name, leaf, receipt)).collect();
+            let hashes: Vec<Hash> =
+                placed.iter().map(|(_, leaf, receipt)| hashed(&name, leaf, receipt)).collect();
             tree::append(&mut tx, &name, epoch, &held, &hashes).await?;
             tx.commit().await?;
             integrated += u64::try_from(count).unwrap_or(u64::MAX);
@@ -190,7 +191,8 @@ impl Sequencer {
             for (position, row) in (held.size()..).zip(&entered) {
                 let leaf = meta_leaf(&row.checkpoint)?;
                 sql::insert_meta_leaf(&mut tx, position, &leaf).await?;
-                let name = LogName { tenant: writ_kernel::Id::from_uuid(row.tenant_id), log: row.log.clone() };
+                let name =
+                    LogName { tenant: writ_kernel::Id::from_uuid(row.tenant_id), log: row.log.clone() };
                 sql::mark_entered(&mut tx, &name, row.signed_size).await?;
                 hashes.push(leaf_hash(leaf.as_bytes()));
             }
@@ -240,5 +242,6 @@ fn meta_leaf(checkpoint: &str) -> Result<String> {
         root: head.root.to_string(),
         checkpoint: format!("sha256:{}", hash::hex(&hash::sha256(checkpoint.as_bytes()))),
     };
-    serde_json_canonicalizer::to_string(&leaf).map_err(|error| Error::internal("canonical JSON").because(error))
+    serde_json_canonicalizer::to_string(&leaf)
+        .map_err(|error| Error::internal("canonical JSON").because(error))
 }

@@ -55,10 +55,14 @@ pub fn verify(
     policy: &Policy,
     known: Option<&Head>,
 ) -> Result<Verified> {
-    let unreadable = |error: std::io::Error| Error::invalid("unreadable", "the export cannot be read").because(error);
-    let files = |path: &str| read(path).map_err(|error| MerkleError::Read { path: path.to_owned(), source: error.into() });
+    let unreadable =
+        |error: std::io::Error| Error::invalid("unreadable", "the export cannot be read").because(error);
+    let files = |path: &str| {
+        read(path).map_err(|error| MerkleError::Read { path: path.to_owned(), source: error.into() })
+    };
     let log = audit(files, verifiers, policy, known);
-    let log = log.map_err(|error| Error::invalid("unreadable", "the export cannot be read").because(error))?;
+    let log =
+        log.map_err(|error| Error::invalid("unreadable", "the export cannot be read").because(error))?;
     let mut verified = Verified { log, payloads: 0, erased: 0, altered: Vec::new() };
     let size = verified.log.head.as_ref().map_or(0, |head| head.size);
     for first in (0..size).step_by(tile::WIDTH.into()) {
@@ -75,8 +79,9 @@ pub fn verify(
 impl Verified {
     fn bundle(&mut self, lines: &[u8], leaves: &BTreeMap<u64, &[u8]>) -> Result<()> {
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let line: Line = serde_json::from_slice(line)
-                .map_err(|error| Error::invalid("malformed_payloads", "a file of payloads is malformed").because(error))?;
+            let line: Line = serde_json::from_slice(line).map_err(|error| {
+                Error::invalid("malformed_payloads", "a file of payloads is malformed").because(error)
+            })?;
             let leaf = leaves.get(&line.index).copied().unwrap_or_default();
             match line.payload {
                 Some(payload) if is_committed(leaf, line.id, &payload) => self.payloads += 1,

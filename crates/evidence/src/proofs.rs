@@ -38,7 +38,8 @@ pub(crate) async fn prove(gate: &Gate, caller: &Caller, id: Uuid) -> Result<(Str
     let mut grant = gate.enter(caller, Action::EvidenceRead).await?.admit(resource()).await?;
     let name = own_log(grant.tx()).await?;
     let Some((log, index, checkpoint)) = integrated(grant.tx(), &name, id).await? else {
-        let error = Error::conflict("not_integrated", "the record is not in a checkpoint yet").hint("try again in a second");
+        let error = Error::conflict("not_integrated", "the record is not in a checkpoint yet")
+            .hint("try again in a second");
         return Err(grant.refuse(error).await);
     };
     let hashes = tree::inclusion(grant.tx(), &name, index, log.signed_size).await?;
@@ -82,8 +83,12 @@ pub(crate) async fn log_info(room: &Evidence, caller: &Caller) -> Result<(LogInf
     let begun = sql::log(&mut room.gate.db().read(meta.tenant).await?, &meta).await?;
     let size = log.as_ref().map_or(0, Log::size);
     let (origin, meta_origin) = (room.origin(&name, log.as_ref())?, room.origin(&meta, begun.as_ref())?);
-    let meta = MetaLog { keys: vkeys(&keys, &meta_origin)?, origin: meta_origin.to_string(), path: meta.path() };
-    Ok((LogInfo { keys: vkeys(&keys, &origin)?, origin: origin.to_string(), size, path: name.path(), meta }, receipt))
+    let meta =
+        MetaLog { keys: vkeys(&keys, &meta_origin)?, origin: meta_origin.to_string(), path: meta.path() };
+    Ok((
+        LogInfo { keys: vkeys(&keys, &origin)?, origin: origin.to_string(), size, path: name.path(), meta },
+        receipt,
+    ))
 }
 
 /// The verifier keys of the log `origin`, in signed-note form.

@@ -49,7 +49,9 @@ pub(crate) async fn list(
 /// One record with what it says: who did what, from where, and why it was allowed or refused.
 pub(crate) async fn show(gate: &Gate, caller: &Caller, id: Uuid) -> Result<(wire::Record, Receipt)> {
     let mut entry = gate.enter(caller, Action::EvidenceRead).await?;
-    let Some(record) = sql::record(entry.tx(), id).await? else { return Err(entry.not_found("record").await) };
+    let Some(record) = sql::record(entry.tx(), id).await? else {
+        return Err(entry.not_found("record").await);
+    };
     let mut grant = entry.admit(Resource::one("record", Id::<LeafId>::from_uuid(id))).await?;
     let payload = payload(gate, grant.tx(), &record).await?;
     let receipt = grant.commit(Done::plain()).await?;
@@ -62,7 +64,9 @@ pub(crate) async fn payload(gate: &Gate, tx: &mut Tx, record: &Record) -> Result
         return Ok(None);
     }
     let text = gate.open_payload(tx, record.id, record.key, &record.payload).await?;
-    serde_json::from_str(&text).map(Some).map_err(|error| Error::internal("a payload is not JSON").because(error))
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|error| Error::internal("a payload is not JSON").because(error))
 }
 
 fn filter(wanted: &wire::EvidenceQuery) -> Result<Filter> {

@@ -20,8 +20,10 @@ pub(crate) async fn tenants_pending(tx: &mut SystemTx) -> Result<Vec<TenantId>> 
 /// The logs with leaves that no checkpoint covers yet.
 pub(crate) async fn logs_unsigned(tx: &mut SystemTx) -> Result<Vec<LogName>> {
     let rows = on!(tx, |conn| {
-        sqlx::query_as::<_, (Uuid, String)>("SELECT tenant_id, log FROM evidence_logs WHERE signed_size < size")
-            .fetch_all(conn)
+        sqlx::query_as::<_, (Uuid, String)>(
+            "SELECT tenant_id, log FROM evidence_logs WHERE signed_size < size",
+        )
+        .fetch_all(conn)
     })?;
     Ok(rows.into_iter().map(|(tenant, log)| LogName { tenant: Id::from_uuid(tenant), log }).collect())
 }
@@ -130,7 +132,13 @@ pub(crate) async fn advance_log(
 }
 
 /// Publishes a signed checkpoint of `size` leaves, unless one as large is there.
-pub(crate) async fn sign_log(tx: &mut Tx, name: &LogName, epoch: Epoch, size: u64, checkpoint: &str) -> Result<()> {
+pub(crate) async fn sign_log(
+    tx: &mut Tx,
+    name: &LogName,
+    epoch: Epoch,
+    size: u64,
+    checkpoint: &str,
+) -> Result<()> {
     let size = to_row(size)?;
     execute!(tx, |conn| {
         sqlx::query(
@@ -220,7 +228,12 @@ pub(crate) async fn entries(tx: &mut Tx, name: &LogName, first: u64, end: u64) -
     })
 }
 
-pub(crate) async fn tile(tx: &mut impl Transactional, name: &LogName, level: u8, tile: u64) -> Result<Option<Vec<u8>>> {
+pub(crate) async fn tile(
+    tx: &mut impl Transactional,
+    name: &LogName,
+    level: u8,
+    tile: u64,
+) -> Result<Option<Vec<u8>>> {
     let tile = to_row(tile)?;
     on!(tx, |conn| {
         sqlx::query_scalar::<_, Vec<u8>>(
@@ -269,7 +282,12 @@ pub(crate) async fn log_keys(tx: &mut Tx) -> Result<Vec<(String, Vec<u8>)>> {
 }
 
 /// Keeps a key, unless there is one of that algorithm.
-pub(crate) async fn insert_log_key(tx: &mut Tx, algorithm: &str, sealed: &[u8], now: Timestamp) -> Result<()> {
+pub(crate) async fn insert_log_key(
+    tx: &mut Tx,
+    algorithm: &str,
+    sealed: &[u8],
+    now: Timestamp,
+) -> Result<()> {
     execute!(tx, |conn, tenant| {
         sqlx::query(
             "INSERT INTO log_keys (tenant_id, algorithm, sealed, created_at) VALUES ($1, $2, $3, $4)
@@ -329,7 +347,10 @@ macro_rules! records {
 
 pub(crate) async fn record(tx: &mut Tx, id: Uuid) -> Result<Option<Record>> {
     let row = on!(tx, |conn, tenant| {
-        sqlx::query_as::<_, RecordRow>(records!("AND l.leaf_id = $2")).bind(tenant).bind(id).fetch_optional(conn)
+        sqlx::query_as::<_, RecordRow>(records!("AND l.leaf_id = $2"))
+            .bind(tenant)
+            .bind(id)
+            .fetch_optional(conn)
     })?;
     row.map(RecordRow::parse).transpose()
 }
@@ -338,11 +359,13 @@ pub(crate) async fn record(tx: &mut Tx, id: Uuid) -> Result<Option<Record>> {
 pub(crate) async fn records_placed(tx: &mut Tx, first: u64, end: u64) -> Result<Vec<Record>> {
     let (first, end) = (to_row(first)?, to_row(end)?);
     let rows = on!(tx, |conn, tenant| {
-        sqlx::query_as::<_, RecordRow>(records!("AND l.position >= $2 AND l.position < $3 ORDER BY l.position"))
-            .bind(tenant)
-            .bind(first)
-            .bind(end)
-            .fetch_all(conn)
+        sqlx::query_as::<_, RecordRow>(records!(
+            "AND l.position >= $2 AND l.position < $3 ORDER BY l.position"
+        ))
+        .bind(tenant)
+        .bind(first)
+        .bind(end)
+        .fetch_all(conn)
     })?;
     rows.into_iter().map(RecordRow::parse).collect()
 }
@@ -390,10 +413,12 @@ pub(crate) async fn records(tx: &mut Tx, filter: &Filter, before: Uuid, limit: i
 
 pub(crate) async fn pseudonym(tx: &mut Tx, subject: Uuid) -> Result<Option<String>> {
     on!(tx, |conn, tenant| {
-        sqlx::query_scalar::<_, String>("SELECT pseudonym FROM evidence_subjects WHERE tenant_id = $1 AND subject = $2")
-            .bind(tenant)
-            .bind(subject)
-            .fetch_optional(conn)
+        sqlx::query_scalar::<_, String>(
+            "SELECT pseudonym FROM evidence_subjects WHERE tenant_id = $1 AND subject = $2",
+        )
+        .bind(tenant)
+        .bind(subject)
+        .fetch_optional(conn)
     })
 }
 

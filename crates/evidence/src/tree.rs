@@ -26,7 +26,10 @@ pub(crate) async fn append(
             _ => sql::tile(tx, name, level, index).await?.unwrap_or_default(),
         };
         if bytes.len() != kept * Hash::LENGTH {
-            return Err(Error::internal(format!("tile {level}/{index} of log {} is not as wide as its tree", name.log)));
+            return Err(Error::internal(format!(
+                "tile {level}/{index} of log {} is not as wide as its tree",
+                name.log
+            )));
         }
         bytes.extend(tile::encode(&hashes));
         sql::put_tile(tx, name, level, index, &bytes).await?;
@@ -76,5 +79,6 @@ pub(crate) async fn inclusion(tx: &mut Tx, name: &LogName, index: u64, size: u64
         let bytes = file(tx, name, size, wanted).await?.ok_or_else(missing)?;
         tiles.insert(wanted, tile::decode(&bytes, wanted.width()).map_err(internal)?);
     }
-    tile::inclusion(index, size, |wanted| Ok(tiles.get(&wanted).cloned().unwrap_or_default())).map_err(internal)
+    tile::inclusion(index, size, |wanted| Ok(tiles.get(&wanted).cloned().unwrap_or_default()))
+        .map_err(internal)
 }

@@ -162,7 +162,13 @@ impl Backup {
             let sql = "UPDATE evidence_logs SET size = $2, frontier = $3, checkpoint = $4, signed_size = $5
                        WHERE tenant_id = $1 AND log <> 'meta'";
             execute!(&mut tx, |conn| {
-                sqlx::query(sql).bind(tenant).bind(size).bind(frontier).bind(checkpoint).bind(signed_size).execute(conn)
+                sqlx::query(sql)
+                    .bind(tenant)
+                    .bind(size)
+                    .bind(frontier)
+                    .bind(checkpoint)
+                    .bind(signed_size)
+                    .execute(conn)
             })
             .unwrap();
         }

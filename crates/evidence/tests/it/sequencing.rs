@@ -12,7 +12,8 @@ use crate::{Log, Office, verify};
 async fn records(office: &Office) -> Vec<Value> {
     let (mut all, mut after) = (Vec::new(), String::new());
     loop {
-        let page = office.app.get(&office.auditor, &format!("/api/v1/evidence?limit=200{after}")).await.json();
+        let page =
+            office.app.get(&office.auditor, &format!("/api/v1/evidence?limit=200{after}")).await.json();
         all.extend(page["items"].as_array().unwrap().clone());
         match page["next"].as_str() {
             Some(next) => after = format!("&after={next}"),

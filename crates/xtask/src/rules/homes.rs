@@ -14,7 +14,11 @@ struct Home {
 
 const HOMES: [Home; 15] = [
     Home { library: "sqlx", crates: &["store", "seal", "testkit"], rooms: true },
-    Home { library: "axum", crates: &["web", "compat", "console", "server", "runner"], rooms: true },
+    Home {
+        library: "axum",
+        crates: &["web", "compat", "console", "server", "runner", "testkit"],
+        rooms: true,
+    },
     Home { library: "utoipa", crates: &["wire", "web", "compat", "server"], rooms: true },
     Home { library: "cedar-policy", crates: &["gate"], rooms: false },
     Home { library: "aws-lc-rs", crates: &["crypto", "web", "client"], rooms: false },
@@ -49,7 +53,7 @@ pub(super) fn libraries_are_named_at_home(house: &House) -> Vec<Finding> {
 /// The law inside a crate: a word, the module it may be written in, and the crates that may write it anywhere.
 const MODULES: [(&str, &str, &[&str]); 2] = [
     ("sqlx", "sql", &["store", "testkit"]),
-    ("axum", "http", &["web", "compat", "console", "server", "runner"]),
+    ("axum", "http", &["web", "compat", "console", "server", "runner", "testkit"]),
 ];
 
 pub(super) fn words_are_used_at_home(house: &House) -> Vec<Finding> {

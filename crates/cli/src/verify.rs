@@ -1,74 +1,242 @@
-//! The offline verifier: from files alone.
+//! The offline verifier: from files alone. It remembers nothing and asks nobody.
 
-use std::{collections::BTreeMap, fs, io::Read as _, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use flate2::read::GzDecoder;
-use writ_merkle::{Policy, Verifier, audit};
+use serde::Serialize;
+use tempfile::TempDir;
+use writ_evidence::offline::{self, Verified};
+use writ_merkle::{Head, Policy, TlogProof, Verifier, audit::CHECKPOINT_PATH, checkpoint};
 
-use crate::output::Failure;
+use crate::{
+    input,
+    output::{Failure, details},
+};
 
 /// The most bytes an export may have, unpacked.
 const LARGEST: u64 = 4 << 30;
+/// The file of an export that holds the keys it was signed with.
+const KEYS: &str = "keys";
 
-/// Verifies an exported log, packed as a gzipped tar archive or unpacked as a directory. Returns what was found good,
-/// a line each.
-pub(crate) fn export(path: &Path) -> Result<Vec<String>, Failure> {
-    let files = if path.is_dir() { directory(path)? } else { archive(path)? };
-    let keys: Vec<Verifier> = files
-        .iter()
-        .filter(|(name, _)| name.ends_with(".vkey"))
-        .map(|(name, bytes)| {
-            let text = String::from_utf8_lossy(bytes);
-            text.trim().parse().map_err(|_| broken(format!("`{name}` is no verifier key")))
-        })
-        .collect::<Result<_, _>>()?;
-    if keys.is_empty() {
-        return Err(broken("the export has no verifier keys (`*.vkey`)"));
-    }
-    let read = |name: &str| Ok(files.get(name).or_else(|| files.get(&format!("log/{name}"))).cloned());
-    let report = audit(read, &keys, &Policy::default(), None).map_err(|error| broken(error.to_string()))?;
-    if let Some(finding) = report.findings.first() {
-        return Err(broken(finding.to_string()));
-    }
-    let head = report.head.ok_or_else(|| broken("there is no checkpoint"))?;
-    Ok(vec![
-        format!("origin      {}", head.origin),
-        format!("signatures  Ed25519 and a post-quantum one hold ({} keys)", keys.len()),
-        format!("inclusion   {} of {} leaves hash to the signed root", report.leaves, head.size),
-        format!("root        {}", head.root),
-    ])
+/// What was found out.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Verdict {
+    /// Whether nothing is wrong.
+    pub(crate) verified: bool,
+    /// Which log it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
+    /// How many leaves the checkpoint speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    /// The signed root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root: Option<String>,
+    /// How many leaves were hashed.
+    leaves: u64,
+    /// How many payloads are what their leaves commit to.
+    payloads: u64,
+    /// How many payloads are gone, as the export says by erasure.
+    erased: u64,
+    /// Whether the keys came with what they are to vouch for: then only its inner consistency is shown.
+    pub(crate) self_asserted: bool,
+    /// What the log is known to have been before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known: Option<u64>,
+    /// What is wrong, a line each.
+    findings: Vec<String>,
 }
 
-fn archive(path: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    let failed = |error: std::io::Error| Failure::internal("the export cannot be read", &error);
-    let file = fs::File::open(path).map_err(failed)?;
-    let mut archive = tar::Archive::new(GzDecoder::new(file).take(LARGEST));
-    let mut files = BTreeMap::new();
-    for entry in archive.entries().map_err(failed)? {
-        let mut entry = entry.map_err(failed)?;
-        let name = entry.path().map_err(failed)?.to_string_lossy().trim_start_matches("./").to_owned();
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(failed)?;
-        files.insert(name, bytes);
-    }
-    Ok(files)
-}
-
-fn directory(root: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    let failed = |error: std::io::Error| Failure::internal("the export cannot be read", &error);
-    let mut files = BTreeMap::new();
-    let mut places = vec![root.to_path_buf()];
-    while let Some(place) = places.pop() {
-        for entry in fs::read_dir(&place).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path.is_dir() {
-                places.push(path);
-            } else if let Ok(name) = path.strip_prefix(root) {
-                files.insert(name.to_string_lossy().into_owned(), fs::read(&path).map_err(failed)?);
-            }
+impl Verdict {
+    fn of(verified: &Verified, known: Option<u64>) -> Self {
+        let head = verified.log.head.as_ref();
+        Self {
+            verified: verified.is_intact() && head.is_some(),
+            origin: head.map(|head| head.origin.to_string()),
+            size: head.map(|head| head.size),
+            root: head.map(|head| head.root.to_string()),
+            leaves: verified.log.leaves,
+            payloads: verified.payloads,
+            erased: verified.erased,
+            self_asserted: false,
+            known,
+            findings: findings(verified),
         }
     }
-    Ok(files)
+
+    /// The verdict for people.
+    pub(crate) fn shown(&self) -> String {
+        let absent = || "-".to_owned();
+        let mut rows = vec![
+            ("origin", self.origin.clone().unwrap_or_else(absent)),
+            ("size", self.size.map_or_else(absent, |size| size.to_string())),
+            ("root", self.root.clone().unwrap_or_else(absent)),
+            ("leaves", format!("{} hashed", self.leaves)),
+            ("payloads", format!("{} as committed, {} erased", self.payloads, self.erased)),
+        ];
+        if self.verified {
+            rows.push(("signatures", "Ed25519 and a post-quantum one hold".to_owned()));
+        }
+        rows.extend(self.known.map(|size| ("known", format!("compared with the tree of {size} leaves"))));
+        let mut lines = vec![details(&rows)];
+        lines.extend(self.findings.iter().map(|finding| format!("WRONG: {}", crate::output::plain(finding))));
+        lines.push(if self.verified { "evidence verified" } else { "EVIDENCE DOES NOT VERIFY" }.to_owned());
+        lines.join("\n")
+    }
+}
+
+/// Verifies an export with `keys`; what is wrong with it is a failure.
+pub(crate) fn export(path: &Path, keys: &[String], known: Option<&Head>) -> Result<Verified, Failure> {
+    let verified = verified(&Files::open(path)?, &self::keys(keys)?, known)?;
+    match findings(&verified).into_iter().next() {
+        Some(finding) => Err(broken(finding)),
+        None => Ok(verified),
+    }
+}
+
+/// What was found good, a line each.
+pub(crate) fn told(verified: &Verified) -> Vec<String> {
+    Verdict::of(verified, None).shown().lines().map(str::to_owned).collect()
+}
+
+/// Verifies an exported log, packed as a gzipped tar archive or unpacked as a directory. Without `keys`, those in the
+/// export are used.
+pub(crate) fn log(path: &Path, keys: &[Verifier], known: Option<&Path>) -> Result<Verdict, Failure> {
+    let files = Files::open(path)?;
+    let own = if keys.is_empty() { files.keys()? } else { Vec::new() };
+    let used = if keys.is_empty() { own.as_slice() } else { keys };
+    let known = known.map(|path| head(path, used)).transpose()?;
+    let verified = verified(&files, used, known.as_ref())?;
+    Ok(Verdict { self_asserted: keys.is_empty(), ..Verdict::of(&verified, known.map(|head| head.size)) })
+}
+
+fn verified(files: &Files, keys: &[Verifier], known: Option<&Head>) -> Result<Verified, Failure> {
+    // Whatever cannot be read as what it should be does not verify; nobody typed it.
+    offline::verify(|name| files.read(name), keys, &Policy::default(), known).map_err(|error| broken(error.public()))
+}
+
+fn findings(verified: &Verified) -> Vec<String> {
+    let log = verified.log.findings.iter().map(ToString::to_string);
+    let altered = verified.altered.iter().map(|index| format!("the payload of leaf {index} is not the one it commits to"));
+    log.chain(altered).collect()
+}
+
+/// Verifies that one leaf is in a log of `keys`, by a proof that travels alone.
+pub(crate) fn leaf(leaf: &Path, proof: &Path, keys: &[Verifier]) -> Result<Verdict, Failure> {
+    let bytes = |path: &Path| {
+        fs::read(path).map_err(|error| Failure::usage(format!("`{}` cannot be read: {error}", path.display())))
+    };
+    let (leaf, proof) = (bytes(leaf)?, bytes(proof)?);
+    let checked = TlogProof::from_bytes(&proof).and_then(|proof| proof.verify(&leaf, keys, &Policy::default()));
+    let head = checked.as_ref().ok().map(|checkpoint| checkpoint.head());
+    Ok(Verdict {
+        verified: checked.is_ok(),
+        origin: head.map(|head| head.origin.to_string()),
+        size: head.map(|head| head.size),
+        root: head.map(|head| head.root.to_string()),
+        leaves: 1,
+        payloads: 0,
+        erased: 0,
+        self_asserted: false,
+        known: None,
+        findings: checked.err().map(|error| error.to_string()).into_iter().collect(),
+    })
+}
+
+/// Verifier keys: each is one itself, or a file with one on each line.
+pub(crate) fn keys(given: &[String]) -> Result<Vec<Verifier>, Failure> {
+    let mut keys = Vec::new();
+    for text in given {
+        match text.parse() {
+            Ok(key) => keys.push(key),
+            Err(_) => keys.extend(parsed(&input::text(Path::new(text))?, text)?),
+        }
+    }
+    Ok(keys)
+}
+
+fn parsed(text: &str, name: &str) -> Result<Vec<Verifier>, Failure> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let malformed = |error: writ_merkle::Error| Failure::usage(format!("`{name}` holds no verifier keys: {error}"));
+    lines.map(|line| line.parse().map_err(malformed)).collect()
+}
+
+/// What an earlier checkpoint said, once its own signatures are verified.
+fn head(path: &Path, keys: &[Verifier]) -> Result<Head, Failure> {
+    let bytes = fs::read(path).map_err(|error| Failure::usage(format!("`{}` cannot be read: {error}", path.display())))?;
+    let opened = checkpoint::open(&bytes, keys, &Policy::default());
+    opened.map(|checkpoint| checkpoint.head().clone()).map_err(|error| {
+        broken(format!("the known checkpoint `{}` does not hold: {error}", path.display()))
+    })
+}
+
+/// An export that lies in a directory.
+struct Files {
+    root: PathBuf,
+    /// Removes it again, when it was unpacked for this.
+    _unpacked: Option<TempDir>,
+}
+
+impl Files {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        if !path.exists() {
+            return Err(Failure::usage(format!("there is no `{}`", path.display())));
+        }
+        let unpacked = if path.is_dir() { None } else { Some(unpacked(path)?) };
+        let root = unpacked.as_ref().map_or(path, TempDir::path);
+        // A log alone may lie beside its keys.
+        let inner = root.join("log");
+        let root = if inner.join(CHECKPOINT_PATH).is_file() { inner } else { root.to_owned() };
+        Ok(Self { root, _unpacked: unpacked })
+    }
+
+    /// The file at a path of the log's own making, which is relative and plain.
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.root.join(path)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn keys(&self) -> Result<Vec<Verifier>, Failure> {
+        let failed = |error: io::Error| Failure::internal("the export cannot be read", &error);
+        let Some(bytes) = self.read(KEYS).map_err(failed)? else {
+            let failure = broken("the export holds no keys, and none were given");
+            return Err(failure.hint("give --key with the log's verifier keys"));
+        };
+        parsed(&String::from_utf8_lossy(&bytes), KEYS)
+    }
+}
+
+fn unpacked(archive: &Path) -> Result<TempDir, Failure> {
+    let root = tempfile::Builder::new().prefix("writ-verify-").tempdir();
+    let root = root.map_err(|error| Failure::internal("a temporary directory cannot be made", &error))?;
+    unpack(archive, root.path())?;
+    Ok(root)
+}
+
+/// Unpacks an export into a directory. Nothing in it can land outside.
+pub(crate) fn unpack(archive: &Path, to: &Path) -> Result<(), Failure> {
+    let name = archive.display();
+    let malformed = |error: io::Error| {
+        Failure::new(4, "malformed_export", format!("`{name}` is no gzipped tar archive: {error}"))
+    };
+    let failed = |error: io::Error| Failure::usage(format!("`{name}` cannot be unpacked: {error}"));
+    fs::create_dir_all(to).map_err(failed)?;
+    let file = fs::File::open(archive).map_err(failed)?;
+    let mut entries = tar::Archive::new(io::Read::take(GzDecoder::new(file), LARGEST));
+    for entry in entries.entries().map_err(malformed)? {
+        let mut entry = entry.map_err(malformed)?;
+        if entry.header().entry_type().is_file() {
+            entry.unpack_in(to).map_err(malformed)?;
+        }
+    }
+    Ok(())
 }
 
 fn broken(why: impl Into<String>) -> Failure {

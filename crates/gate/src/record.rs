@@ -86,9 +86,9 @@ pub(crate) async fn write(
     let Record { caller, action, resource, around, decision, policies, done } = record;
     let now = world.now();
     let subject = caller.principal.uuid();
-    let (actor, aseq) = sql::next_leaf_of(tx, subject, &pseudonym('a', world)).await?;
+    let (actor, aseq) = sql::next_leaf_of(tx, subject, &pseudonym(world)).await?;
     let object = match done.object.as_ref().map(|(id, _)| *id).or(resource.id) {
-        Some(id) => Some(sql::pseudonym_of(tx, id, &pseudonym('o', world)).await?),
+        Some(id) => Some(sql::pseudonym_of(tx, id, &pseudonym(world)).await?),
         None => None,
     };
     let (key, new) = payload_key(tx, world, keys, payload_keys, (subject, &actor), now).await?;
@@ -183,6 +183,6 @@ fn month(now: Timestamp) -> i64 {
     now.seconds().div_euclid(2_629_746)
 }
 
-fn pseudonym(prefix: char, world: &World) -> String {
-    format!("{prefix}_{}", writ_crypto::hash::hex(&world.bytes::<12>()))
+fn pseudonym(world: &World) -> String {
+    format!("s_{}", writ_crypto::hash::hex(&world.bytes::<12>()))
 }

@@ -14,6 +14,7 @@ use axum::{Extension, Router};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use writ_crypto::{Entropy, entropy::Source, hash, password};
 use writ_deploy::{Deploy, Scheduler};
+use writ_evidence::{Evidence, Sequencer};
 use writ_gate::{Gate, Rate};
 use writ_identity::Identity;
 use writ_kernel::{Error, Result, SystemClock, Timestamp, World};
@@ -58,8 +59,7 @@ pub async fn serve(
     let gate = Gate::new(db.clone(), seal.clone(), world.clone(), limits(&config));
     unseal_with_key_file(&seal).await?;
 
-    let identity = Identity::new(gate.clone());
-    let deploy = Deploy::new(gate.clone(), Arc::new(People(identity.clone())));
+    let rooms = Rooms::behind(&gate, &config.server.host)?;
     let pem = certificate(&config, world.now())?;
     let exchange =
         if config.server.require_post_quantum { KeyExchange::Hybrid } else { KeyExchange::HybridOrClassical };
@@ -70,7 +70,7 @@ pub async fn serve(
     let address =
         listener.local_addr().map_err(|error| Error::internal("a listener has no address").because(error))?;
     let metrics = Metrics::new();
-    let router = router(&config, &gate, &identity, &deploy, &metrics);
+    let router = router(&config, &gate, &rooms, &metrics);
     let launcher = LocalRunners {
         config: config.runner.clone(),
         program: std::env::current_exe().map_err(|error| Error::internal("own program").because(error))?,
@@ -86,7 +86,8 @@ pub async fn serve(
 
     let (stop, stopping) = watch::channel(false);
     let mut workers = JoinSet::new();
-    workers.spawn(until(stopping.clone(), Scheduler::new(deploy, Arc::new(launcher), terms).run()));
+    workers.spawn(until(stopping.clone(), Scheduler::new(rooms.deploy, Arc::new(launcher), terms).run()));
+    workers.spawn(until(stopping.clone(), Sequencer::new(&rooms.evidence).run()));
     if let Some(address) = config.server.metrics {
         let routes = metrics::routes(Arc::clone(&metrics), db.clone(), move || seal.is_closed());
         let listener = bind(address).await?;
@@ -127,31 +128,40 @@ pub async fn openapi() -> Result<String> {
     let seal =
         Seal::new(db.clone(), world.clone(), directory.path().join("dev.key"), password::Params::default());
     let gate = Gate::new(db.clone(), seal, world, writ_gate::Limits::default());
-    let identity = Identity::new(gate.clone());
-    let deploy = Deploy::new(gate.clone(), Arc::new(People(identity.clone())));
-    let (_, document) = openapi::assemble("Writ", VERSION, rooms(&gate, &identity, &deploy));
+    let rooms = Rooms::behind(&gate, "localhost")?;
+    let (_, document) = openapi::assemble("Writ", VERSION, rooms.routes(&gate));
     db.close().await?;
     openapi::to_json(&document)
 }
 
-fn rooms(gate: &Gate, identity: &Identity, deploy: &Deploy) -> [openapi::OpenApiRouter; 4] {
-    [
-        sys::routes(Sys { gate: gate.clone() }),
-        writ_identity::routes(identity.clone()),
-        writ_deploy::routes(deploy.clone()),
-        writ_deploy::runner_routes(deploy.clone()),
-    ]
+/// Every room of the house.
+struct Rooms {
+    identity: Identity,
+    deploy: Deploy,
+    evidence: Evidence,
 }
 
-fn router(
-    config: &Config,
-    gate: &Gate,
-    identity: &Identity,
-    deploy: &Deploy,
-    metrics: &Arc<Metrics>,
-) -> Router {
-    let (router, _) = openapi::assemble("Writ", VERSION, rooms(gate, identity, deploy));
-    let authenticate: Arc<dyn Authenticate> = Arc::new(identity.clone());
+impl Rooms {
+    fn behind(gate: &Gate, host: &str) -> Result<Self> {
+        let identity = Identity::new(gate.clone());
+        let deploy = Deploy::new(gate.clone(), Arc::new(People(identity.clone())));
+        Ok(Self { identity, deploy, evidence: Evidence::new(gate.clone(), host)? })
+    }
+
+    fn routes(&self, gate: &Gate) -> [openapi::OpenApiRouter; 5] {
+        [
+            sys::routes(Sys { gate: gate.clone() }),
+            writ_identity::routes(self.identity.clone()),
+            writ_deploy::routes(self.deploy.clone()),
+            writ_deploy::runner_routes(self.deploy.clone()),
+            writ_evidence::routes(self.evidence.clone()),
+        ]
+    }
+}
+
+fn router(config: &Config, gate: &Gate, rooms: &Rooms, metrics: &Arc<Metrics>) -> Router {
+    let (router, _) = openapi::assemble("Writ", VERSION, rooms.routes(gate));
+    let authenticate: Arc<dyn Authenticate> = Arc::new(rooms.identity.clone());
     let (seal, metrics) = (gate.seal().clone(), Arc::clone(metrics));
     let manners = Manners {
         world: gate.world().clone(),

@@ -239,6 +239,9 @@ pub struct OutputQuery {
     /// Wait up to this many seconds, at most 30, for something new.
     #[serde(default)]
     pub wait: u8,
+    /// The state the client knows of: the answer comes at once when the deployment is in another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
 }
 
 /// A stretch of redacted output.

@@ -5,15 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 use writ_client::Client;
+use writ_evidence::offline::Verified;
 use writ_wire::{
     approvals::{Approval, Decide, Verdict},
     configurations::Configuration,
     connections::{Cloud, Connection, CreateConnection, PreflightReport, StateBackend},
     deployments::{CreateDeployment, Deployment, Mode, Output as Lines, State},
-    evidence::Record,
+    evidence::{LogInfo, Record},
     identity::{BindRole, CreatePerson, CreatedPerson, LoggedIn, Login, RoleBinding},
     page::Page,
     policies::{PolicySet, WritePolicySet},
@@ -22,7 +23,10 @@ use writ_wire::{
 };
 
 use super::{house::House, story, story::Planted};
-use crate::output::{Failure, Output};
+use crate::{
+    output::{Failure, Output},
+    verify,
+};
 
 /// Where the steps happen.
 pub(crate) struct Stage<'a> {
@@ -67,10 +71,12 @@ pub(crate) async fn play(stage: &Stage<'_>) -> Result<(), Failure> {
     let setting = set_up(stage).await?;
     let deployment = plan(stage, &setting).await?;
     let refused = refuse_author(stage, &setting, &deployment).await?;
+    let early = stage.directory.join("evidence-early.tar.gz");
+    export(&setting.auditor.client, &early).await?;
     approve(stage, &setting, &deployment).await?;
     apply(stage, &setting, &deployment).await?;
     show_evidence(stage, &setting, refused).await?;
-    verify(stage, &setting).await
+    prove(stage, &setting, &early).await
 }
 
 async fn set_up(stage: &Stage<'_>) -> Result<Setting, Failure> {
@@ -203,15 +209,18 @@ async fn follow(
     mut after: u64,
     enough: impl Fn(State) -> bool,
 ) -> Result<State, Failure> {
+    let mut known = State::Queued;
     loop {
-        let path = format!("/api/v1/deployments/{id}/output?after={after}&wait=20");
+        let rests = known.is_final() || enough(known);
+        let (wait, state) = (if rests { 0 } else { 20 }, known.as_str());
+        let path = format!("/api/v1/deployments/{id}/output?after={after}&wait={wait}&state={state}");
         let part: Lines = setting.author.client.get(&path).await?;
         for line in &part.lines {
-            stage.say(format!("│ {:<5} {}", line.step, line.text));
+            stage.say(format!("│ {:<6} {}", line.step, line.text));
         }
-        after = part.next;
-        if part.lines.is_empty() && (part.state.is_final() || enough(part.state)) {
-            return Ok(part.state);
+        (after, known) = (part.next, part.state);
+        if rests && part.lines.is_empty() {
+            return Ok(known);
         }
     }
 }
@@ -266,31 +275,66 @@ async fn show_evidence(stage: &Stage<'_>, setting: &Setting, refused: Uuid) -> R
         telling.iter().any(|area| record.action.starts_with(area)) && !record.action.ends_with(".read")
     });
     for record in records {
-        let who = record.payload.as_ref().and_then(|payload| payload.pointer("/actor/kind")).and_then(Value::as_str);
-        let at = record.at.to_string();
-        let time = at.get(11..19).unwrap_or(&at);
-        stage.say(format!("{time}  {:<8} {:<7} {}", who.unwrap_or("?"), record.outcome, record.action));
+        let index = record.index.map_or_else(|| "new".to_owned(), |index| format!("#{index}"));
+        stage.say(format!("{index:>4}  {:<7} {}", record.outcome, record.action));
     }
     let record: Record = setting.auditor.client.get(&format!("/api/v1/evidence/{refused}")).await?;
-    stage.say("the refused attempt, as anybody who may read the log sees it:");
+    stage.say("the refused attempt, as it stands in the log for whoever may read it:");
     stage.say(&record.leaf);
+    let payload = record.payload.unwrap_or_default();
+    let of = |pointer: &str| payload.pointer(pointer).and_then(|value| value.as_str()).unwrap_or("?").to_owned();
+    stage.say(format!("and opened with the tenant's keys: person {} was told `{}`", of("/actor/id"), of("/detail/code")));
     Ok(())
 }
 
-async fn verify(stage: &Stage<'_>, setting: &Setting) -> Result<(), Failure> {
+async fn prove(stage: &Stage<'_>, setting: &Setting, early: &Path) -> Result<(), Failure> {
     stage.step("the offline verifier: from files alone");
-    let archive = stage.directory.join("evidence.tar.gz");
-    let mut download = setting.auditor.client.download("/api/v1/evidence/export").await?;
+    let auditor = &setting.auditor.client;
+    let log: LogInfo = auditor.get("/api/v1/evidence/log").await?;
+    let earlier = verify::export(early, &log.keys, None)?;
+    let whole = stage.directory.join("evidence.tar.gz");
+    export(auditor, &whole).await?;
+    let later = verify::export(&whole, &log.keys, earlier.log.head.as_ref())?;
+    for line in verify::told(&later) {
+        stage.say(line);
+    }
+    let size = |verified: &Verified| verified.log.head.as_ref().map_or(0, |head| head.size);
+    stage.say(format!("consistency the log of {} leaves begins with the one of {}", size(&later), size(&earlier)));
+
+    let altered = stage.directory.join("altered");
+    verify::unpack(&whole, &altered)?;
+    flip_a_byte(&altered)?;
+    let Err(found) = verify::export(&altered, &log.keys, None) else {
+        return Err(unexpected("an altered log was taken for a sound one"));
+    };
+    stage.say(format!("one byte of a copy altered: {}", found.message));
+    Ok(())
+}
+
+async fn export(auditor: &Client, to: &Path) -> Result<(), Failure> {
+    let mut download = auditor.download("/api/v1/evidence/export").await?;
     let mut bytes = Vec::new();
     while let Some(piece) = download.piece().await? {
         bytes.extend_from_slice(&piece);
     }
-    fs::write(&archive, bytes).map_err(|error| Failure::internal("the export cannot be kept", &error))?;
-    let verified = crate::verify::export(&archive)?;
-    for line in &verified {
-        stage.say(line);
+    fs::write(to, bytes).map_err(|error| Failure::internal("the export cannot be kept", &error))
+}
+
+/// Alters one letter in the middle of the first bundle of leaves.
+fn flip_a_byte(log: &Path) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::internal("the copy cannot be altered", &error);
+    let bundles = fs::read_dir(log.join("tile/entries")).map_err(failed)?;
+    for bundle in bundles.flatten().map(|entry| entry.path()) {
+        let file = if bundle.is_dir() { fs::read_dir(&bundle).map_err(failed)?.flatten().next().map(|entry| entry.path()) } else { Some(bundle) };
+        let Some(file) = file else { continue };
+        let mut bytes = fs::read(&file).map_err(failed)?;
+        let middle = bytes.len() / 2;
+        if let Some(byte) = bytes.get_mut(middle) {
+            *byte ^= 1;
+            return fs::write(&file, bytes).map_err(failed);
+        }
     }
-    Ok(())
+    Err(unexpected("there is no bundle of leaves"))
 }
 
 /// Searches everything the server wrote for the planted secrets.

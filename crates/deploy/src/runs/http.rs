@@ -1,12 +1,13 @@
 //! The face towards runners: `/runner/v1`.
 
 use axum::{
-    extract::{DefaultBodyLimit, State},
-    http::header,
+    extract::{DefaultBodyLimit, FromRequestParts, State},
+    http::{header, request::Parts},
     response::{IntoResponse, Response},
 };
+use writ_kernel::{Caller, Id, Run};
 use writ_web::{
-    Bearer, Json, Outcome, Recorded, Trace,
+    Bearer, Json, Outcome, Problem, Recorded, Trace,
     openapi::{OpenApiRouter, routes},
 };
 use writ_wire::runner::{Claim, Finish, PlanDecision, Pulse, PushEvents, PushOutput, SubmitPlan};
@@ -30,6 +31,19 @@ pub fn routes(room: Deploy) -> OpenApiRouter {
         .with_state(room)
 }
 
+/// The runner of a run under way, proved before anything of its request's body is read. An extractor.
+struct Runner(Caller, Id<Run>);
+
+impl FromRequestParts<Deploy> for Runner {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, room: &Deploy) -> Result<Self, Problem> {
+        let Bearer(token) = Bearer::from_request_parts(parts, room).await?;
+        let trace = Trace::from_request_parts(parts, room).await?;
+        let (caller, run) = runs::authenticate(room.gate(), &token, trace.id()).await?;
+        Ok(Self(caller, run))
+    }
+}
+
 /// Take a run with its one-time token.
 #[utoipa::path(post, path = "/runner/v1/claim", tag = "runner", responses((status = 200, body = Claim)))]
 async fn claim(
@@ -44,16 +58,14 @@ async fn claim(
 /// Get the configuration to plan.
 #[utoipa::path(get, path = "/runner/v1/configuration", tag = "runner",
     responses((status = 200, body = Vec<u8>, content_type = "application/gzip")))]
-async fn configuration(State(room): State<Deploy>, Bearer(token): Bearer, trace: Trace) -> Outcome<Response> {
-    let (caller, run) = runs::authenticate(room.gate(), &token, trace.id()).await?;
+async fn configuration(State(room): State<Deploy>, Runner(caller, run): Runner) -> Outcome<Response> {
     let archive = runs::configuration(&room, &caller, run).await?;
     Ok(([(header::CONTENT_TYPE, "application/gzip")], archive.expose().to_vec()).into_response())
 }
 
 /// Say that the runner lives, and learn whether it is to stop.
 #[utoipa::path(post, path = "/runner/v1/heartbeat", tag = "runner", responses((status = 200, body = Pulse)))]
-async fn heartbeat(State(room): State<Deploy>, Bearer(token): Bearer, trace: Trace) -> Outcome<Json<Pulse>> {
-    let (caller, run) = runs::authenticate(room.gate(), &token, trace.id()).await?;
+async fn heartbeat(State(room): State<Deploy>, Runner(caller, run): Runner) -> Outcome<Json<Pulse>> {
     Ok(Json(runs::beat(&room, &caller, run).await?))
 }
 
@@ -62,11 +74,9 @@ async fn heartbeat(State(room): State<Deploy>, Bearer(token): Bearer, trace: Tra
     responses((status = 200, body = Pulse)))]
 async fn output(
     State(room): State<Deploy>,
-    Bearer(token): Bearer,
-    trace: Trace,
+    Runner(caller, run): Runner,
     Json(push): Json<PushOutput>,
 ) -> Outcome<Json<Pulse>> {
-    let (caller, run) = runs::authenticate(room.gate(), &token, trace.id()).await?;
     Ok(Json(runs::output(&room, &caller, run, push).await?))
 }
 
@@ -75,11 +85,9 @@ async fn output(
     responses((status = 200, body = Pulse)))]
 async fn events(
     State(room): State<Deploy>,
-    Bearer(token): Bearer,
-    trace: Trace,
+    Runner(caller, run): Runner,
     Json(push): Json<PushEvents>,
 ) -> Outcome<Json<Pulse>> {
-    let (caller, run) = runs::authenticate(room.gate(), &token, trace.id()).await?;
     Ok(Json(runs::events(&room, &caller, run, push).await?))
 }
 
@@ -88,11 +96,9 @@ async fn events(
     responses((status = 200, body = PlanDecision)))]
 async fn plan(
     State(room): State<Deploy>,
-    Bearer(token): Bearer,
-    trace: Trace,
+    Runner(caller, run): Runner,
     Json(submitted): Json<SubmitPlan>,
 ) -> Outcome<Json<PlanDecision>> {
-    let (caller, run) = runs::authenticate(room.gate(), &token, trace.id()).await?;
     Ok(Json(runs::plan(&room, &caller, run, submitted).await?))
 }
 
@@ -101,11 +107,9 @@ async fn plan(
     responses((status = 200, body = Pulse)))]
 async fn finish(
     State(room): State<Deploy>,
-    Bearer(token): Bearer,
-    trace: Trace,
+    Runner(caller, run): Runner,
     Json(end): Json<Finish>,
 ) -> Outcome<Recorded<Json<Pulse>>> {
-    let (caller, run) = runs::authenticate(room.gate(), &token, trace.id()).await?;
     let receipt = runs::finish(&room, &caller, run, end).await?;
     Ok(Recorded(receipt.to_string(), Json(Pulse { cancel: false, release: None })))
 }

@@ -2,47 +2,38 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::Value;
-use tokio::sync::mpsc;
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use writ_crypto::{SecretBytes, SecretString};
+use tokio_util::task::AbortOnDropHandle;
+use writ_crypto::SecretString;
 use writ_kernel::{Error, Result, Timestamp, World};
-use writ_redact::plan::{project, sensitive_values};
 use writ_wire::{
-    deployments::{Mode, PlanBinding},
-    runner::{Claim, Finish, PlanDecision, Pulse, RunEvent, StateMark, SubmitPlan},
+    runner::{Claim, Finish, Pulse, RunEvent},
     tenancy::IsolationLevel,
 };
 
 use super::{
     Bootstrap,
     backend::{self, LocalState},
-    binding::{self, LockFile},
+    binding,
     borrowing::Lease,
     control::{Control, Halt, Why, heartbeats, unless_halted},
     declared,
-    ending::{self, Ending},
-    facts,
+    ending::Ending,
     uploader::{self, Reports},
     voice::Voice,
 };
 use crate::{
     sandbox::{ACCOUNTS, Account, Isolation, Job, Launcher, Level, Limits, Sandbox},
     static_gate::{self, GatePolicy},
-    tool::{Bounds, Chunk, Drive, PlanFile, PlanMode, Setting, StateFacts, StepOutcome, Tool, Watch},
+    tool::{Setting, Tool},
     workspace::{ArchiveLimits, PrivateMounts, Workspace},
 };
 
 /// What is kept of the time of a run for reporting its end.
-const RESERVE: Duration = Duration::from_secs(30);
+pub(super) const RESERVE: Duration = Duration::from_secs(30);
 /// How long after the deadline the end is still reported to a control plane that does not answer.
 const LATE: Duration = Duration::from_mins(1);
-/// How many bytes the tool may print in one run.
-const OUTPUT: u64 = 50 << 20;
 /// How long a held state lock is waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many chunks of output wait for the redactor.
-const CHUNKS: usize = 16;
 
 /// Lives one run: claims it with the token of `bootstrap`, does its work, and reports its end. `launcher` is how the
 /// sandbox starts programs.
@@ -89,11 +80,11 @@ async fn interruptions(halt: Halt) {
 
 /// What a run may take.
 #[derive(Debug, Clone, Copy)]
-struct Terms {
+pub(super) struct Terms {
     /// When the tool is told to end.
-    stop_at: Timestamp,
+    pub(super) stop_at: Timestamp,
     /// How long it may take for that.
-    grace: Duration,
+    pub(super) grace: Duration,
     /// When the end is not reported any more.
     give_up: Timestamp,
 }
@@ -108,32 +99,24 @@ impl Terms {
 }
 
 /// One run.
-struct Run {
-    bootstrap: Bootstrap,
-    claim: Claim,
-    control: Arc<Control>,
-    reports: Reports,
-    voice: Arc<Voice>,
-    halt: Halt,
-    world: World,
-    terms: Terms,
+pub(super) struct Run {
+    pub(super) bootstrap: Bootstrap,
+    pub(super) claim: Claim,
+    pub(super) control: Arc<Control>,
+    pub(super) reports: Reports,
+    pub(super) voice: Arc<Voice>,
+    pub(super) halt: Halt,
+    pub(super) world: World,
+    pub(super) terms: Terms,
 }
 
 /// What stands ready before anything is borrowed.
-struct Stage<'a> {
-    workspace: &'a Workspace,
-    sandbox: Sandbox,
-    tool: Tool,
-    runner_digest: String,
+pub(super) struct Stage<'a> {
+    pub(super) workspace: &'a Workspace,
+    pub(super) sandbox: Sandbox,
+    pub(super) tool: Tool,
+    pub(super) runner_digest: String,
     local: Option<LocalState>,
-}
-
-/// A plan that was made.
-struct Planned {
-    file: PlanFile,
-    /// With every secret in it.
-    document: Value,
-    before: StateFacts,
 }
 
 impl Run {
@@ -264,7 +247,7 @@ impl Run {
         }
     }
 
-    fn setting(&self, stage: &Stage<'_>, lease: Option<&Lease>) -> Result<Setting> {
+    pub(super) fn setting(&self, stage: &Stage<'_>, lease: Option<&Lease>) -> Result<Setting> {
         let local = stage.local.as_ref();
         let emulated = self.bootstrap.aws_endpoints.s3.is_some();
         let backend = backend::settings(
@@ -288,223 +271,6 @@ impl Run {
             writable: local.map(|local| local.dir().to_owned()).into_iter().collect(),
             lock_timeout: LOCK_TIMEOUT,
         })
-    }
-
-    /// The steps of the tool.
-    async fn drive(&self, stage: &Stage<'_>, lease: Option<&Lease>) -> Result<Ending> {
-        let setting = self.setting(stage, lease)?;
-        let drive = Drive::begin(&stage.tool, &stage.sandbox, stage.workspace, setting)?;
-        let init = self.step("init", async |watch| drive.init(watch).await).await?;
-        if !init.succeeded() {
-            return Ok(self.step_failed(&init));
-        }
-        let (before, document) = self.step("state", async |watch| drive.pull(watch).await).await?;
-        let mark = self.mark(&before, &document)?;
-        let planned = match self.plan(&drive, before).await? {
-            Ok(planned) => planned,
-            Err(ending) => return Ok(ending),
-        };
-        let changes = facts::changes(&planned.document);
-        let decision = self.submit(stage, &planned, changes).await?;
-        let mut ending = match decision {
-            PlanDecision::Apply { permit } => {
-                self.voice.say("runner", &format!("permitted: {permit}")).await;
-                return self.apply(&drive, &planned, lease).await;
-            }
-            PlanDecision::Done {} if changes => Ending::good("planned", "the plan was made"),
-            PlanDecision::Done {} => Ending::good("no_changes", "reality is as the configuration says"),
-            PlanDecision::Wait { reason } => Ending::good("waiting", reason),
-            PlanDecision::Refused { reason } => Ending::bad("refused", reason, None),
-        };
-        self.voice.say("runner", &ending.outcome.detail).await;
-        ending.state = mark;
-        Ok(ending)
-    }
-
-    /// Makes the plan. What the tool says meanwhile is held back until the plan's secrets are known.
-    async fn plan(&self, drive: &Drive<'_>, before: StateFacts) -> Result<Result<Planned, Ending>> {
-        let (mut outcome, mut file, mut held) = self.plan_once(drive).await?;
-        if self.unlocked(drive, &outcome).await? {
-            (outcome, file, held) = self.plan_once(drive).await?;
-        }
-        let Some(file) = file else {
-            if self.learn_state(drive, &before).await.is_ok() {
-                self.voice.release("plan", held).await;
-            } else {
-                self.voice
-                    .say("plan", "the output is withheld: which of it is secret cannot be found out")
-                    .await;
-            }
-            return Ok(Err(self.step_failed(&outcome)));
-        };
-        let document = self.step("show", async |watch| drive.show_plan(&file, watch).await).await?;
-        let document: Value = serde_json::from_slice(document.json.expose())
-            .map_err(|_| Error::internal("the tool's plan document is malformed"))?;
-        self.voice.learn(&sensitive_values(&document));
-        self.voice.release("plan", held).await;
-        Ok(Ok(Planned { file, document, before }))
-    }
-
-    async fn plan_once(&self, drive: &Drive<'_>) -> Result<(StepOutcome, Option<PlanFile>, Vec<Chunk>)> {
-        let mode = if self.claim.mode == Mode::Destroy { PlanMode::Destroy } else { PlanMode::Apply };
-        let (sink, mut chunks) = mpsc::channel(CHUNKS);
-        let planning = async {
-            let watch = self.watch(sink);
-            drive.plan(mode, &watch).await
-        };
-        let holding = async {
-            let mut held: Vec<Chunk> = Vec::new();
-            while let Some(chunk) = chunks.recv().await {
-                held.push(chunk);
-            }
-            held
-        };
-        let (planned, held) = tokio::join!(planning, holding);
-        planned.map(|(outcome, file)| (outcome, file, held))
-    }
-
-    /// When a step failed because the state is locked: reports the lock, and releases it if the control plane says that
-    /// its holder is a run that is certainly dead. Whether the step may be tried again.
-    async fn unlocked(&self, drive: &Drive<'_>, outcome: &StepOutcome) -> Result<bool> {
-        let Some(held) = &outcome.lock else { return Ok(false) };
-        let holder = self.voice.redact(&format!("{} since {}: {}", held.who, held.created, held.operation));
-        let lock = self.voice.redact(&held.id);
-        let pulse = self.reports.ask(RunEvent::StateLocked { lock: lock.clone(), holder }).await?;
-        if pulse.release.is_none_or(|release| release != held.id) {
-            return Ok(false);
-        }
-        let released =
-            self.step("force-unlock", async |watch| drive.force_unlock(&held.id, watch).await).await?;
-        if released.succeeded() {
-            self.reports.event(RunEvent::StateUnlocked { lock }).await;
-        }
-        Ok(released.succeeded())
-    }
-
-    /// Tells the redactor what the state marks as secret.
-    async fn learn_state(&self, drive: &Drive<'_>, state: &StateFacts) -> Result<()> {
-        if state.lineage.is_none() {
-            return Ok(());
-        }
-        let shown = self.afterwards("show", async |watch| drive.show_state(watch).await).await?;
-        let shown: Value = serde_json::from_slice(shown.expose())
-            .map_err(|_| Error::internal("the tool's state document is malformed"))?;
-        self.voice.learn(&sensitive_values(&shown));
-        Ok(())
-    }
-
-    /// Sends what may leave of the plan, once everything before it is on record, and hears what may become of it.
-    async fn submit(&self, stage: &Stage<'_>, planned: &Planned, changes: bool) -> Result<PlanDecision> {
-        let lock = LockFile::read(&stage.workspace.config())?;
-        let projection = self.voice.with_redactor(|redactor| project(&planned.document, redactor));
-        let (lock_file, providers) = lock.map(|lock| (lock.digest, lock.providers)).unzip();
-        let providers = providers.unwrap_or_default();
-        let facts = facts::facts(&planned.document, &projection, providers.keys());
-        let bound = PlanBinding {
-            plan: binding::plan_digest(&self.claim.plan_salt, &planned.document)?,
-            configuration: self.claim.configuration_digest.clone(),
-            lock_file,
-            providers,
-            tool: stage.tool.flavour.name().to_lowercase(),
-            tool_version: stage.tool.version.to_string(),
-            tool_digest: format!("sha256:{}", stage.tool.sha256),
-            runner_digest: stage.runner_digest.clone(),
-            state_lineage: planned.before.lineage.clone(),
-            state_serial: planned.before.serial,
-        };
-        let submitted = SubmitPlan { bound, facts, changes, projection };
-        let asking = async {
-            self.reports.delivered().await?;
-            self.control.insist("/runner/v1/plan", &submitted, Some(self.terms.stop_at)).await
-        };
-        unless_halted(&self.halt, asking).await
-    }
-
-    /// Carries out exactly the plan that was permitted, and finds out what came of it.
-    async fn apply(&self, drive: &Drive<'_>, planned: &Planned, lease: Option<&Lease>) -> Result<Ending> {
-        if let Some(lease) = lease {
-            lease.widen(&self.claim.backend, facts::touched(&planned.document)).await?;
-        }
-        let mut outcome = self.step("apply", async |watch| drive.apply(&planned.file, watch).await).await?;
-        if self.unlocked(drive, &outcome).await? {
-            outcome = self.step("apply", async |watch| drive.apply(&planned.file, watch).await).await?;
-        }
-        let after = self.afterwards("state", async |watch| drive.pull(watch).await).await.ok();
-        let after_facts = after.as_ref().map(|(facts, _)| facts);
-        // Values that only applying made are known from here on, for the outputs and for what is said of a failure.
-        let learnt = match after_facts {
-            Some(facts) => self.learn_state(drive, facts).await.is_ok(),
-            None => false,
-        };
-        let verdict = outcome.verdict(Some(&planned.before), after_facts);
-        let mut ending = Ending::of_apply(self.claim.mode, &outcome, verdict, self.because(&outcome));
-        if let Some((facts, state)) = &after {
-            ending.state = self.mark(facts, state)?;
-            let state: Value = serde_json::from_slice(state.expose()).unwrap_or_default();
-            if learnt {
-                ending.outcome.outputs =
-                    self.voice.with_redactor(|redactor| ending::outputs(&state, redactor));
-            }
-        }
-        Ok(ending)
-    }
-
-    fn step_failed(&self, outcome: &StepOutcome) -> Ending {
-        Ending::of_step(outcome, self.because(outcome))
-    }
-
-    /// The first thing the tool called an error.
-    fn because(&self, outcome: &StepOutcome) -> Option<String> {
-        let errors =
-            |diagnostic: &&crate::tool::Diagnostic| diagnostic.severity == crate::tool::Severity::Error;
-        outcome.diagnostics.iter().find(errors).map(|diagnostic| self.voice.redact(&diagnostic.summary))
-    }
-
-    /// A step whose output is said as it comes. Ends when the run is stopped or its time is up.
-    async fn step<T>(&self, step: &'static str, work: impl AsyncFnOnce(&Watch) -> Result<T>) -> Result<T> {
-        let (sink, chunks) = mpsc::channel(CHUNKS);
-        self.heard(step, self.watch(sink), chunks, work).await
-    }
-
-    /// A look at what a stopped step has left: not stopped itself, and short.
-    async fn afterwards<T>(
-        &self,
-        step: &'static str,
-        work: impl AsyncFnOnce(&Watch) -> Result<T>,
-    ) -> Result<T> {
-        let (sink, chunks) = mpsc::channel(CHUNKS);
-        let bounds = Bounds { timeout: RESERVE / 3, grace: Duration::from_secs(1), ..Bounds::default() };
-        self.heard(step, Watch { sink, cancel: CancellationToken::new(), bounds }, chunks, work).await
-    }
-
-    async fn heard<T>(
-        &self,
-        step: &'static str,
-        watch: Watch,
-        chunks: mpsc::Receiver<Chunk>,
-        work: impl AsyncFnOnce(&Watch) -> Result<T>,
-    ) -> Result<T> {
-        let working = async {
-            let watch = watch;
-            work(&watch).await
-        };
-        tokio::join!(working, self.voice.hear(step, chunks)).0
-    }
-
-    fn watch(&self, sink: mpsc::Sender<Chunk>) -> Watch {
-        let bounds = Bounds {
-            timeout: self.terms.stop_at.since(self.world.now()),
-            grace: self.terms.grace,
-            output: OUTPUT.saturating_sub(self.voice.heard()),
-            ..Bounds::default()
-        };
-        Watch { sink, cancel: self.halt.token.clone(), bounds }
-    }
-
-    fn mark(&self, facts: &StateFacts, state: &SecretBytes) -> Result<Option<StateMark>> {
-        let Some(lineage) = facts.lineage.clone() else { return Ok(None) };
-        let digest = binding::salted(&self.claim.plan_salt, state.expose())?;
-        Ok(Some(StateMark { lineage, serial: facts.serial, digest }))
     }
 
     /// Tells the end. The output's digest covers every line, so nothing is said after it is taken.

@@ -19,6 +19,7 @@ mod ending;
 pub mod facts;
 mod life;
 mod speech;
+mod steps;
 mod uploader;
 mod voice;
 

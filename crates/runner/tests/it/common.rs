@@ -18,12 +18,14 @@ use writ_runner::{
 /// Names the launcher where it is not beside this test program.
 pub(crate) const LAUNCHER: &str = "WRIT_TEST_LAUNCHER";
 
-/// The launcher, an example of this crate: cargo builds it with the tests.
+/// The launcher.
 pub(crate) fn launcher() -> PathBuf {
-    std::env::var_os(LAUNCHER).map_or_else(
-        || std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples/launcher"),
-        PathBuf::from,
-    )
+    std::env::var_os(LAUNCHER).map_or_else(|| example("launcher"), PathBuf::from)
+}
+
+/// An example of this crate: cargo builds them with the tests.
+pub(crate) fn example(name: &str) -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples").join(name)
 }
 
 pub(crate) fn sandbox() -> Sandbox {

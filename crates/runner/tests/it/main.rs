@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod borrowing;
+mod cloud;
 mod common;
 mod credentials;
 #[path = "../../../../tests/fakes/sts/mod.rs"]
 mod fake_sts;
 mod moto;
 mod plane;
+mod process;
 mod protocol;
 mod run;
 mod sandbox;

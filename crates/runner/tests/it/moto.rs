@@ -20,9 +20,9 @@ use writ_wire::connections::StateBackend;
 
 use crate::borrowing::{System, assume, identity, sts_within, world};
 
-struct Moto {
+pub(crate) struct Moto {
     server: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Drop for Moto {
@@ -33,7 +33,7 @@ impl Drop for Moto {
 }
 
 impl Moto {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let program =
             std::env::var_os("WRIT_MOTO_SERVER").map_or_else(|| PathBuf::from("moto_server"), PathBuf::from);
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port().to_string();
@@ -64,13 +64,18 @@ impl Moto {
             .is_ok()
     }
 
-    async fn bucket(&self, name: &str) {
+    pub(crate) async fn bucket(&self, name: &str) {
+        let body = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
+        self.put(name, body).await;
+    }
+
+    /// Puts a bucket, or an object into one.
+    pub(crate) async fn put(&self, path: &str, body: &str) {
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         // Moto reads who asks out of this header and checks no signature.
         let header = "AWS4-HMAC-SHA256 Credential=x/20261122/eu-central-1/s3/aws4_request, SignedHeaders=host, Signature=0";
-        let body = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
-        let request = client.put(format!("{}{name}", self.url)).header("authorization", header).body(body);
+        let request = client.put(format!("{}{path}", self.url)).header("authorization", header).body(body.to_owned());
         assert!(request.send().await.unwrap().status().is_success());
     }
 }

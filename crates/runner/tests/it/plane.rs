@@ -39,6 +39,10 @@ pub(crate) struct Plane {
     pub(crate) mode: &'static str,
     pub(crate) decision: Value,
     pub(crate) minimum: &'static str,
+    pub(crate) cloud: Value,
+    pub(crate) backend: Value,
+    /// The lock whose holder is dead.
+    pub(crate) release: Option<&'static str>,
     /// How long the run may take.
     pub(crate) seconds: u32,
     /// Every report is taken, and its answer lost, once.
@@ -65,6 +69,8 @@ impl Plane {
             mode: "apply",
             minimum: "partial",
             seconds: 300,
+            cloud: json!({ "cloud": "local" }),
+            backend: json!({ "kind": "local" }),
             decision: json!({ "decision": "done" }),
             ..Self::default()
         }
@@ -135,7 +141,7 @@ impl Plane {
             "run": id, "deployment": id, "tenant": id, "environment": "dev", "environmentKind": "dev",
             "target": "web", "mode": self.mode, "session": "writ_runner_session", "canary": canary().text(),
             "planSalt": SALT, "configurationDigest": format!("sha256:{}", hex(&file_tree(tree))),
-            "cloud": { "cloud": "local" }, "backend": { "kind": "local" }, "allowedProviders": [],
+            "cloud": self.cloud, "backend": self.backend, "allowedProviders": [],
             "variables": self.variables, "minimumIsolation": self.minimum,
             "deadline": now.plus(Duration::from_secs(self.seconds.into())), "heartbeatSeconds": 1, "trace": "0",
         })
@@ -179,10 +185,13 @@ async fn output(State(plane): State<Shared>, Json(body): Json<Value>) -> Result<
 }
 
 async fn events(State(plane): State<Shared>, Json(body): Json<Value>) -> Result<Json<Value>, StatusCode> {
-    plane
-        .lock()
-        .unwrap()
-        .take(&body, |plane, body| plane.events.extend(body["events"].as_array().unwrap().iter().cloned()))
+    let mut plane = plane.lock().unwrap();
+    let locked = body["events"][0]["event"] == "state_locked";
+    let release = plane.release.filter(|lock| locked && body["events"][0]["lock"] == *lock);
+    let keep = |plane: &mut Plane, body: &Value| {
+        plane.events.extend(body["events"].as_array().unwrap().iter().cloned());
+    };
+    plane.take(&body, keep).map(|_| Json(json!({ "cancel": false, "release": release })))
 }
 
 async fn plan(State(plane): State<Shared>, Json(body): Json<Value>) -> Json<Value> {

@@ -24,14 +24,14 @@ use crate::{
 const SECRET: &str = "s3cr3t-Zx81-wibble";
 
 /// Where the states of a target are kept over its runs.
-struct States(TempDir);
+pub(crate) struct States(TempDir);
 
 impl States {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(reachable())
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.0.path().join("web/terraform.tfstate")
     }
 
@@ -40,23 +40,24 @@ impl States {
     }
 }
 
-fn reachable() -> TempDir {
+pub(crate) fn reachable() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
     dir
 }
 
-/// One life against `plane`, and what that has heard of it.
-async fn life(plane: Plane, states: &States) -> (Plane, Result<()>) {
+/// One life against `plane`, with `more` in its bootstrap, and what the plane has heard of it.
+pub(crate) async fn life(plane: Plane, states: &States, more: &Value) -> (Plane, Result<()>) {
     let plane = Arc::new(Mutex::new(plane));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(axum::serve(listener, app(Arc::clone(&plane))).into_future());
     let places = reachable();
-    let bootstrap = json!({
+    let mut bootstrap = json!({
         "serverUrl": format!("http://{address}"), "token": "writ_run_once", "tool": "any", "graceSeconds": 5,
         "workspaceParent": places.path(), "localState": states.file(), "gate": { "allowLocalExec": true },
     });
+    bootstrap.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let bootstrap = Bootstrap::read(bootstrap.to_string().as_bytes()).unwrap();
     let launcher = Launcher { program: launcher(), args: Vec::new() };
     let result = live(bootstrap, None, launcher, world(&Arc::new(System))).await;
@@ -69,7 +70,11 @@ async fn life(plane: Plane, states: &States) -> (Plane, Result<()>) {
 
 /// A life that is told to its end.
 async fn told(plane: Plane, states: &States) -> Plane {
-    let (heard, result) = life(plane, states).await;
+    told_with(plane, states, &json!({})).await
+}
+
+pub(crate) async fn told_with(plane: Plane, states: &States, more: &Value) -> Plane {
+    let (heard, result) = life(plane, states, more).await;
     result.unwrap();
     assert_eq!(heard.finish()["outputDigest"], json!(heard.digest()));
     assert_eq!(heard.finish()["wiped"], true);
@@ -82,7 +87,7 @@ async fn told(plane: Plane, states: &States) -> Plane {
 }
 
 /// Checks the word for machines, and quotes what was said when it is another.
-fn assert_ends(heard: &Plane, code: &str) {
+pub(crate) fn assert_ends(heard: &Plane, code: &str) {
     assert_eq!(heard.finish()["outcome"]["code"], code, "{} {}", heard.finish(), heard.said());
 }
 
@@ -206,7 +211,7 @@ fn sleeping(marker: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_known_no_more_stops_its_tool_and_leaves_nothing() {
     let plane = Plane { turn: Some(("): begun", Turn::Over)), ..Plane::permitting(&sleeping("80020")) };
-    let (heard, result) = life(plane, &States::new()).await;
+    let (heard, result) = life(plane, &States::new(), &json!({})).await;
     assert_eq!(result.unwrap_err().code(), "run_over");
     assert!(heard.said().contains("): begun"));
     assert_eq!(alive("80020"), 0);

@@ -53,8 +53,15 @@ pub(crate) async fn found_tenant(
 /// # Errors
 /// `Conflict` when there is one.
 pub async fn first_admin(gate: &Gate, platform: TenantId, admin: &Name) -> Result<SecretString> {
-    let mut tx = gate.db().tx(platform).await?;
-    let name: Name = "platform".parse()?;
+    first_admin_within(gate, gate.db().tx(platform).await?, admin).await
+}
+
+/// [`first_admin`], committed together with what `tx`, bound to the platform tenant, holds already.
+///
+/// # Errors
+/// `Conflict` when there is one.
+pub async fn first_admin_within(gate: &Gate, mut tx: Tx, admin: &Name) -> Result<SecretString> {
+    let (platform, name): (_, Name) = (tx.tenant(), "platform".parse()?);
     let (_, person, token) =
         found_tenant(gate, &mut tx, platform, &name, admin, &["admin", "platform-admin"]).await?;
     let detail = json!({ "tenant": name, "admin": person.id });

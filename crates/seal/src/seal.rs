@@ -12,7 +12,7 @@ use writ_crypto::{
     Aad, DataKey, HybridPrivate, KeyRef, KeyRing, SecretBytes, SecretKey, SecretString, password, shamir,
 };
 use writ_kernel::{Error, Id, Result, TenantId, World};
-use writ_store::{Db, Tx};
+use writ_store::{Db, Tx, serialize_on};
 
 use crate::{
     protection::{Protection, Shares, Stored, from_dev_file, from_passphrase},
@@ -98,16 +98,29 @@ impl Seal {
     /// # Errors
     /// `Conflict` when it was done before.
     pub async fn init(&self, protection: Protection) -> Result<Shares> {
-        let mut tx = self.0.db.system_tx().await?;
-        if sql::protection(&mut tx).await?.is_some() {
+        // Root keys are of no tenant, but locks are: any one will do.
+        let mut tx = self.0.db.tx(Id::from_uuid(Uuid::nil())).await?;
+        let shares = self.init_within(&mut tx, protection).await?;
+        tx.commit().await.inspect_err(|_| self.close())?;
+        Ok(shares)
+    }
+
+    /// [`Seal::init`] inside `tx`, so that whatever belongs to the same beginning becomes durable with the root key or
+    /// not at all. The key is held at once, for what is sealed with it before the commit: unless `tx` is committed,
+    /// call [`Seal::close`].
+    ///
+    /// # Errors
+    /// `Conflict` when it was done before; then nothing is held that was not held before.
+    pub async fn init_within(&self, tx: &mut Tx, protection: Protection) -> Result<Shares> {
+        serialize_on(tx, "seal.init").await?;
+        if sql::protection(tx).await?.is_some() {
             return Err(Error::conflict("already_initialized", "the server is initialised already"));
         }
         let (kek, stored, shares) = self.establish(protection).await?;
         let root = Root::generate(&self.0.world, 1);
-        sql::put_root(&mut tx, &root.seal(&self.0.world, &DataKey::from_secret(kek)), self.0.world.now())
-            .await?;
-        sql::put_protection(&mut tx, &to_text(&stored)?).await?;
-        tx.commit().await?;
+        let sealed = root.seal(&self.0.world, &DataKey::from_secret(kek));
+        sql::put_root(tx, &sealed, self.0.world.now()).await?;
+        sql::put_protection(tx, &to_text(&stored)?).await?;
         self.opened(Roots::new(vec![root])?);
         Ok(shares)
     }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use writ_kernel::{Result, TenantId, Timestamp};
 use writ_store::{SystemTx, Transactional, Tx, execute, on};
 
-pub(crate) async fn protection(tx: &mut SystemTx) -> Result<Option<String>> {
+pub(crate) async fn protection(tx: &mut impl Transactional) -> Result<Option<String>> {
     let row = on!(tx, |conn| {
         sqlx::query_as::<_, (String,)>("SELECT protection FROM seal_config WHERE only_row = 1")
             .fetch_optional(conn)

@@ -5,7 +5,7 @@ use serde_json::json;
 use writ_crypto::SecretString;
 use writ_gate::{Done, Gate, Outcome as Recorded, Resource, tenancy::PLATFORM};
 use writ_kernel::{Action, Error, Name, Result};
-use writ_seal::{Protection as Protecting, Seal};
+use writ_seal::{Protection as Protecting, Seal, Shares};
 use writ_web::{
     Authenticated, Json, Outcome, Recorded as Answered,
     openapi::{OpenApiRouter, routes},
@@ -71,13 +71,15 @@ async fn seal_status(State(sys): State<Sys>) -> Outcome<Json<SealStatus>> {
     Ok(Json(status(sys.seal()).await?))
 }
 
-/// Initialise a new server. What it answers is shown once.
+/// Initialise a new server: its root key, the platform tenant and its first administrator, all or nothing. What it
+/// answers is shown once; if that answer is lost, nothing else is yet: begin again with an empty database.
 #[utoipa::path(post, path = "/api/v1/sys/init", tag = "sys", security(()), request_body = InitRequest,
     responses((status = 200, body = InitResponse)))]
 async fn init(State(sys): State<Sys>, Json(wanted): Json<InitRequest>) -> Outcome<Json<InitResponse>> {
     let admin: Name = wanted.admin.parse().map_err(|error: Error| error.at("admin"))?;
-    let shares = sys.seal().init(protecting(wanted.protection)).await?;
-    let token = writ_identity::first_admin(&sys.gate, PLATFORM, &admin).await?;
+    // A task of its own: a client that goes away must not leave keys held that were never written.
+    let begun = tokio::spawn(begin(sys.gate, protecting(wanted.protection), admin)).await;
+    let (shares, token) = begun.map_err(|error| Error::internal("the beginning broke off").because(error))??;
     Ok(Json(InitResponse { shares: plain(&shares), enrolment_token: Some(token.expose().to_owned()) }))
 }
 
@@ -139,6 +141,14 @@ async fn rotate(
         sys.gate.grant(&caller, Action::RootRotate, Resource::all("seal")).await?.commit(done).await?;
     rotated?;
     Ok(Answered(receipt.to_string(), Json(status(sys.seal()).await?)))
+}
+
+/// Root key and platform tenant in one commit: there is no moment at which a crash could leave one without the other.
+async fn begin(gate: Gate, protection: Protecting, admin: Name) -> Result<(Shares, SecretString)> {
+    let mut tx = gate.db().tx(PLATFORM).await?;
+    let shares = gate.seal().init_within(&mut tx, protection).await?;
+    let token = writ_identity::first_admin_within(&gate, tx, &admin).await;
+    Ok((shares, token.inspect_err(|_| gate.seal().close())?))
 }
 
 async fn status(seal: &Seal) -> Result<SealStatus> {

@@ -66,6 +66,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     if body.is_empty() {
         return Err(Error::invalid("empty_body", "the body is empty and must be JSON"));
     }
+    // What a request carries has named members. Left alone, an array would be taken for them by position.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(refusal("invalid type: sequence, expected a map"));
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let place = pointer(error.path());
@@ -227,6 +231,12 @@ mod tests {
         let error = refuse(r#"{"name":"a","items":[{"cuont":1}]}"#);
         assert_eq!((error.code(), error.field()), ("unknown_field", Some("/items/0/cuont")));
         assert_eq!(error.advice(), Some("expected `count`"));
+    }
+
+    #[test]
+    fn an_array_is_no_object_whose_members_go_unnamed() {
+        let error = refuse(r#" ["a", []]"#);
+        assert_eq!((error.code(), error.advice()), ("invalid_value", Some("expected an object")));
     }
 
     #[test]

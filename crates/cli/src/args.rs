@@ -1,12 +1,31 @@
 //! What can be typed.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
-use clap::{Args as Group, Parser, Subcommand};
+use clap::{
+    Args as Group, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::commands::{
+    approval, connection, database, deploy, deployment, environment, evidence, key, login, person, policy,
+    role, service, session, shell, sys, tenant,
+};
 
 /// Nobody holds standing power: deployments, secrets and quantum jobs under borrowed authority, with evidence.
+///
+/// Exit codes: 0 done, 1 refused or failed, 2 wrong usage or input, 3 the server cannot be reached or trusted,
+/// 4 evidence does not verify, 130 interrupted.
 #[derive(Debug, Parser)]
-#[command(name = "writ", version, propagate_version = true, max_term_width = 110)]
+#[command(
+    name = "writ",
+    version,
+    propagate_version = true,
+    max_term_width = 110,
+    arg_required_else_help = true
+)]
 pub(crate) struct Args {
     /// Print JSON, for programs.
     #[arg(long, global = true)]
@@ -40,17 +59,89 @@ pub(crate) struct Connection {
 pub(crate) enum Command {
     /// Show the whole path in a minute, in a temporary directory.
     Demo(Demo),
+
+    /// Sign in, and keep the session for the commands that follow.
+    Login(login::Login),
+    /// End the kept session and forget it.
+    Logout,
+    /// Say who you are, what you hold and what your credential is good for.
+    Whoami,
+
+    /// Change infrastructure: pack a configuration, upload it, plan it, and apply it once others agreed.
+    Deploy(deploy::Deploy),
+    /// Look at deployments, stop them, go back to earlier ones.
+    #[command(subcommand)]
+    Deployment(deployment::Command),
+    /// Agree to changes of others, or refuse them.
+    #[command(subcommand)]
+    Approval(approval::Command),
+    /// Cloud connections: references, never credentials.
+    #[command(subcommand)]
+    Connection(connection::Command),
+    /// Read, prove, export and verify what happened.
+    #[command(subcommand)]
+    Evidence(evidence::Command),
+
+    /// The tenants of the server.
+    #[command(subcommand)]
+    Tenant(tenant::Command),
+    /// Environments and their guard rails.
+    #[command(subcommand)]
+    Env(environment::Command),
+    /// People.
+    #[command(subcommand)]
+    Person(person::Command),
+    /// Service accounts.
+    #[command(subcommand)]
+    Service(service::Command),
+    /// Who holds which role.
+    #[command(subcommand)]
+    Role(role::Command),
+    /// API keys.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Sessions.
+    #[command(subcommand)]
+    Session(session::Command),
+    /// The tenant's policies.
+    #[command(subcommand)]
+    Policy(policy::Command),
+
+    /// Initialise a new server. What it prints is shown once.
+    Init(sys::Init),
+    /// Open a sealed server with the passphrase or with shares, which are typed or come in on standard input.
+    Unseal(sys::Unseal),
+    /// Say whether the server answers and holds its keys. Exits with 1 while it does not.
+    Status,
+    /// Close the server: it forgets every key until it is unsealed.
+    Seal,
+    /// Protect the same root key in another way. What it prints is shown once.
+    Rekey(sys::Rekey),
+    /// Replace the root key while serving.
+    RotateRoot,
+
     /// Run the server.
     Server(Server),
     /// Check or describe the server's configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Bring the database up to date.
+    Migrate(Server),
+    /// Copy the database to a file, while it is in use.
+    Backup(database::Backup),
+    /// Make a database out of a backup, where there is none yet.
+    Restore(database::Restore),
+    /// Print a completion script for a shell.
+    Completion(shell::Completion),
+
     #[command(hide = true)]
     Runner,
     #[command(name = "__openapi", hide = true)]
     OpenApi,
     #[command(name = "__config-schema", hide = true)]
     ConfigSchema,
+    #[command(name = "__cli-reference", hide = true)]
+    CliReference,
 }
 
 /// The demonstration.
@@ -79,4 +170,58 @@ pub(crate) enum ConfigCommand {
     Check(Server),
     /// Print its JSON Schema.
     Schema,
+}
+
+/// Reads a word of the house, and says what is wrong with it in the house's words.
+pub(crate) fn parsed<T: FromStr<Err = writ_kernel::Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: writ_kernel::Error| match error.advice() {
+        Some(advice) => format!("{} ({advice})", error.public()),
+        None => error.public().to_owned(),
+    })
+}
+
+/// One of `words`, as the API spells them.
+pub(crate) fn one_of<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| serde_json::from_value(Value::String(word)))
+}
+
+/// A stretch of time: a whole number with a unit, like `90s`, `45m`, `8h`, `30d` or `2w`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let malformed = || "a duration is a whole number with a unit, like `45m`, `8h` or `30d`".to_owned();
+    let unit = text.chars().last().ok_or_else(malformed)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return Err(malformed()),
+    };
+    let number: u64 = text.strip_suffix(unit).and_then(|digits| digits.parse().ok()).ok_or_else(malformed)?;
+    let seconds = number.checked_mul(seconds).filter(|seconds| (1..=10 * 366 * 86_400).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| "a duration is 1 second to 10 years".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn commands_do_not_contradict_themselves() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_a_number_and_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2w"), Ok(Duration::from_secs(14 * 86_400)));
+        for text in ["", "d", "0d", "-1d", "1", "1y", "1.5h", "99999999999w", "1 d", "é"] {
+            assert!(duration(text).is_err(), "{text:?}");
+        }
+    }
 }

@@ -8,7 +8,6 @@ use std::{
     sync::Arc,
 };
 
-use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
 use writ_client::{Client, Config, Pin, Token, Trust};
 use writ_crypto::Entropy;
@@ -44,7 +43,9 @@ impl Profile {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Failure::internal("the profile cannot be read", &error)),
         };
-        let malformed = |_| Failure::usage(format!("`{}` is malformed", path.display())).hint("remove it and log in again");
+        let malformed = |_| {
+            Failure::usage(format!("`{}` is malformed", path.display())).hint("remove it and log in again")
+        };
         serde_json::from_str(&text).map(Some).map_err(malformed)
     }
 
@@ -57,7 +58,8 @@ impl Profile {
         }
         let fresh = path.with_extension("new");
         let _ = fs::remove_file(&fresh);
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(failed)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(failed)?;
         let text = serde_json::to_string(self).map_err(|error| Failure::internal("profile", &error))?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
         fs::rename(&fresh, &path).map_err(failed)
@@ -75,15 +77,21 @@ impl Profile {
 }
 
 /// A client as the options, the environment and the profile say, in that order, with a token if there is one.
+///
+/// The profile speaks of one server only: for another one neither its pin nor its token is used.
 pub(crate) fn client(options: &Connection) -> Result<Client, Failure> {
     let profile = Profile::load()?;
-    let kept = profile.as_ref();
+    let meant = |profile: &&Profile| options.server.as_ref().is_none_or(|server| *server == profile.server);
+    let kept = profile.as_ref().filter(meant);
     let server = options.server.clone().or_else(|| kept.map(|profile| profile.server.clone()));
     let server = server.ok_or_else(|| {
         Failure::usage("no server is named").hint("log in with `writ login`, or give --server and --pin")
     })?;
-    let pin = options.pin.clone().or_else(|| kept.and_then(|profile| profile.pin.clone()));
-    let authority = options.authority.clone().or_else(|| kept.and_then(|profile| profile.authority.clone()));
+    let (mut pin, mut authority) = (options.pin.clone(), options.authority.clone());
+    if pin.is_none() && authority.is_none() {
+        pin = kept.and_then(|profile| profile.pin.clone());
+        authority = kept.and_then(|profile| profile.authority.clone());
+    }
     let token = options.token.clone().or_else(|| kept.map(|profile| profile.token.clone()));
     connect(&server, pin.as_deref(), authority, token)
 }
@@ -98,6 +106,7 @@ pub(crate) fn connect(
     let trust = match (pin, authority) {
         (Some(pin), _) => Trust::Pin(parse_pin(pin)?),
         (None, Some(authority)) => Trust::Authority(authority),
+        (None, None) if server.starts_with("http://") => Trust::Loopback,
         (None, None) => {
             return Err(Failure::usage("nothing says how to know the server")
                 .hint("give --pin with the SHA-256 of its certificate, or --authority with a CA file"));
@@ -109,6 +118,5 @@ pub(crate) fn connect(
 }
 
 fn parse_pin(text: &str) -> Result<Pin, Failure> {
-    let bytes = HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.map(Pin).ok_or_else(|| Failure::usage("a pin is 64 hexadecimal digits"))
+    Ok(text.trim().parse()?)
 }

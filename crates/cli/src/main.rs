@@ -6,11 +6,18 @@ mod args;
 mod commands;
 mod connect;
 mod demo;
+mod deploy;
+mod input;
+mod listing;
 mod output;
+mod verify;
+mod world;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use clap::Parser as _;
+use writ_crypto::Entropy;
+use writ_kernel::{SystemClock, World};
 
 use crate::{args::Args, output::Output};
 
@@ -18,6 +25,11 @@ fn main() -> ExitCode {
     // The launcher must stay a process of one thread, so it is told apart before anything else begins.
     if std::env::args_os().nth(1).is_some_and(|arg| arg == "__exec") {
         return writ_runner::sandbox::launcher_main(std::env::args_os().skip(2));
+    }
+    // So must the runner be until it has made its private mounts.
+    if std::env::args_os().nth(1).is_some_and(|arg| arg == "runner") {
+        let world = World::new(Arc::new(SystemClock), Arc::new(Entropy::os()));
+        return writ_runner::run::runner_main(std::io::stdin().lock(), world);
     }
     let args = Args::parse();
     let output = Output::new(args.json);

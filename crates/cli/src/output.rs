@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
+use writ_kernel::Timestamp;
 
 /// Whether people or programs read the output.
 #[derive(Debug, Clone, Copy)]
@@ -56,8 +57,41 @@ impl Output {
     pub(crate) fn note(self, text: impl Display) {
         if !self.json {
             // A closed pipe is no reason to fail.
-            let _ = writeln!(io::stderr(), "{text}");
+            let _ = writeln!(io::stderr(), "{}", plain(&text.to_string()));
         }
+    }
+
+    /// One of many results that come over time: a line of JSON for programs, `text` for people.
+    pub(crate) fn event<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) {
+        if self.json {
+            print(&serde_json::to_string(value).unwrap_or_default());
+        } else {
+            print(&text(value));
+        }
+    }
+
+    /// What happens meanwhile: a line of JSON for programs, a note for people.
+    pub(crate) fn progress<T: Serialize>(self, value: &T, text: impl Display) {
+        if self.json {
+            print(&serde_json::to_string(value).unwrap_or_default());
+        } else {
+            self.note(text);
+        }
+    }
+
+    /// Something was done that has no result of its own.
+    pub(crate) fn done(self, text: impl Display) {
+        if self.json {
+            print(&serde_json::json!({ "done": true }).to_string());
+        } else {
+            self.note(text);
+        }
+    }
+
+    /// A question, without a line end, to whoever types.
+    pub(crate) fn ask(self, question: &str) {
+        let mut stderr = io::stderr();
+        let _ = stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
     }
 
     /// Says why a command failed, and how it exits.
@@ -67,9 +101,9 @@ impl Output {
             let _ = writeln!(stderr, "{}", serde_json::to_string(failure).unwrap_or_default());
         } else {
             let at = failure.field.as_ref().map(|field| format!(" (at `{field}`)")).unwrap_or_default();
-            let _ = writeln!(stderr, "error: {}{at}", failure.message);
+            let _ = writeln!(stderr, "error: {}", plain(&format!("{}{at}", failure.message)));
             if let Some(hint) = &failure.hint {
-                let _ = writeln!(stderr, "\nhint: {hint}");
+                let _ = writeln!(stderr, "\nhint: {}", plain(hint));
             }
             if let Some(trace) = &failure.trace_id {
                 let _ = writeln!(stderr, "trace: {trace}");
@@ -79,6 +113,31 @@ impl Output {
     }
 }
 
+/// The text without what a terminal would obey: control characters other than line ends and tabs are spelt out.
+pub(crate) fn plain(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' => String::from(c),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => String::from(c),
+    };
+    text.chars().map(shown).collect()
+}
+
+/// A time for people, to the second.
+pub(crate) fn when(time: Timestamp) -> String {
+    Timestamp::from_micros(time.seconds().saturating_mul(1_000_000)).to_string()
+}
+
+/// A time that may be absent.
+pub(crate) fn when_or_never(time: Option<Timestamp>) -> String {
+    time.map_or_else(|| "-".to_owned(), when)
+}
+
+/// Names and values in two columns.
+pub(crate) fn details(rows: &[(&str, String)]) -> String {
+    table(&rows.iter().map(|(name, value)| vec![(*name).to_owned(), value.clone()]).collect::<Vec<_>>())
+}
+
 /// One text on standard output, with a line end.
 pub(crate) fn print(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
@@ -86,8 +145,16 @@ pub(crate) fn print(text: &str) {
 
 /// Rows in columns, the first row being the heading.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell: &String| cell.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell: &String| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width));
@@ -132,18 +199,68 @@ impl From<writ_kernel::Error> for Failure {
 
 impl From<writ_client::Error> for Failure {
     fn from(error: writ_client::Error) -> Self {
-        let Some(problem) = error.problem() else {
-            let failure = Self::new(3, error.code(), error.to_string());
-            return failure.hint("is the server running, and is it the one you pinned? see `writ status`");
+        use writ_client::Error as Client;
+        let (exit, code, hint) = match &error {
+            Client::Problem(problem) => return Self::refused(problem),
+            Client::Setup { .. } => (2, "usage", None),
+            Client::Untrusted(_) => (
+                3,
+                "untrusted",
+                Some(
+                    "its certificate is not the one you pinned; make sure whose it is before you pin another",
+                ),
+            ),
+            Client::Unreachable(_) => {
+                (3, "unreachable", Some("is the server running, and is the address right?"))
+            }
+            Client::Timeout => (
+                3,
+                "timeout",
+                Some("what was asked may have happened all the same; look before you repeat it"),
+            ),
+            _ => (3, "answer", Some("is it a Writ server, and of this version? see `writ status`")),
         };
+        let mut failure = Self::new(exit, code, error.to_string());
+        failure.hint = hint.map(str::to_owned);
+        failure
+    }
+}
+
+impl Failure {
+    /// What the server refused.
+    fn refused(problem: &writ_client::Problem) -> Self {
+        let message = if problem.detail.is_empty() {
+            format!("the server answered {}", problem.status)
+        } else {
+            problem.detail.clone()
+        };
+        let wait = problem.retry_after.map(|seconds| format!("try again in {seconds} seconds"));
+        let login = (problem.status == 401).then(|| "sign in with `writ login`".to_owned());
         Self {
             code: problem.code.clone(),
-            message: problem.detail.clone(),
-            hint: problem.hint.clone(),
+            message,
+            hint: problem.hint.clone().or(wait).or(login),
             field: problem.field.clone(),
             trace_id: problem.trace_id.clone(),
             receipt: problem.receipt.clone(),
             exit: if problem.status == 400 { 2 } else { 1 },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_spelt_out() {
+        assert_eq!(plain("a\u{1b}[2Jb\tc\nd"), "a\\u{1b}[2Jb\tc\nd");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows =
+            [vec!["name".to_owned(), "kind".to_owned()], vec!["a-long-name".to_owned(), "dev".to_owned()]];
+        assert_eq!(table(&rows), "name         kind\na-long-name  dev");
     }
 }

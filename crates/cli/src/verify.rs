@@ -116,22 +116,28 @@ pub(crate) fn log(path: &Path, keys: &[Verifier], known: Option<&Path>) -> Resul
 
 fn verified(files: &Files, keys: &[Verifier], known: Option<&Head>) -> Result<Verified, Failure> {
     // Whatever cannot be read as what it should be does not verify; nobody typed it.
-    offline::verify(|name| files.read(name), keys, &Policy::default(), known).map_err(|error| broken(error.public()))
+    offline::verify(|name| files.read(name), keys, &Policy::default(), known)
+        .map_err(|error| broken(error.public()))
 }
 
 fn findings(verified: &Verified) -> Vec<String> {
     let log = verified.log.findings.iter().map(ToString::to_string);
-    let altered = verified.altered.iter().map(|index| format!("the payload of leaf {index} is not the one it commits to"));
+    let altered = verified
+        .altered
+        .iter()
+        .map(|index| format!("the payload of leaf {index} is not the one it commits to"));
     log.chain(altered).collect()
 }
 
 /// Verifies that one leaf is in a log of `keys`, by a proof that travels alone.
 pub(crate) fn leaf(leaf: &Path, proof: &Path, keys: &[Verifier]) -> Result<Verdict, Failure> {
     let bytes = |path: &Path| {
-        fs::read(path).map_err(|error| Failure::usage(format!("`{}` cannot be read: {error}", path.display())))
+        fs::read(path)
+            .map_err(|error| Failure::usage(format!("`{}` cannot be read: {error}", path.display())))
     };
     let (leaf, proof) = (bytes(leaf)?, bytes(proof)?);
-    let checked = TlogProof::from_bytes(&proof).and_then(|proof| proof.verify(&leaf, keys, &Policy::default()));
+    let checked =
+        TlogProof::from_bytes(&proof).and_then(|proof| proof.verify(&leaf, keys, &Policy::default()));
     let head = checked.as_ref().ok().map(|checkpoint| checkpoint.head());
     Ok(Verdict {
         verified: checked.is_ok(),
@@ -161,17 +167,19 @@ pub(crate) fn keys(given: &[String]) -> Result<Vec<Verifier>, Failure> {
 
 fn parsed(text: &str, name: &str) -> Result<Vec<Verifier>, Failure> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let malformed = |error: writ_merkle::Error| Failure::usage(format!("`{name}` holds no verifier keys: {error}"));
+    let malformed =
+        |error: writ_merkle::Error| Failure::usage(format!("`{name}` holds no verifier keys: {error}"));
     lines.map(|line| line.parse().map_err(malformed)).collect()
 }
 
 /// What an earlier checkpoint said, once its own signatures are verified.
 fn head(path: &Path, keys: &[Verifier]) -> Result<Head, Failure> {
-    let bytes = fs::read(path).map_err(|error| Failure::usage(format!("`{}` cannot be read: {error}", path.display())))?;
+    let bytes = fs::read(path)
+        .map_err(|error| Failure::usage(format!("`{}` cannot be read: {error}", path.display())))?;
     let opened = checkpoint::open(&bytes, keys, &Policy::default());
-    opened.map(|checkpoint| checkpoint.head().clone()).map_err(|error| {
-        broken(format!("the known checkpoint `{}` does not hold: {error}", path.display()))
-    })
+    opened
+        .map(|checkpoint| checkpoint.head().clone())
+        .map_err(|error| broken(format!("the known checkpoint `{}` does not hold: {error}", path.display())))
 }
 
 /// An export that lies in a directory.

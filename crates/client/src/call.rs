@@ -168,6 +168,11 @@ impl Client {
         self.json(with_json(self.request(Method::PUT, path)?, body)?, true).await
     }
 
+    /// Changes a part of the resource at `path`, once.
+    pub async fn patch<B: Serialize + ?Sized, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T> {
+        self.json(with_json(self.request(Method::PATCH, path)?, body)?, false).await
+    }
+
     /// Removes the resource at `path`.
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         self.json(self.request(Method::DELETE, path)?, true).await

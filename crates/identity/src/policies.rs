@@ -5,7 +5,7 @@ use uuid::Uuid;
 use writ_gate::{
     Circumstances, Done, Environment, Facts, Gate, Plan, Receipt, Resource, policy, policy_sets,
 };
-use writ_kernel::{Action, Caller, Credential, Error, Id, Name, PrincipalKind, Result, Role, Scopes};
+use writ_kernel::{Action, Caller, Credential, Error, Id, Name, PrincipalKind, Result, Role, Scopes, World};
 use writ_wire::policies as wire;
 
 /// The most cases one test may have.
@@ -50,11 +50,28 @@ pub(crate) async fn test(
         Some(text) => std::sync::Arc::new(policy::Policies::compile(&text)?),
         None => gate.active_policies(grant.tx()).await?.1,
     };
-    let results =
-        wanted.cases.into_iter().map(|case| run(gate, &policies, case)).collect::<Result<Vec<_>>>()?;
-    let passed = results.iter().all(|result| result.passed);
-    let receipt = grant.commit(Done::with(json!({ "cases": results.len(), "passed": passed }))).await?;
-    Ok((wire::PolicyTestReport { passed, results }, receipt))
+    let report = report(gate.world(), &policies, wanted.cases)?;
+    let detail = json!({ "cases": report.results.len(), "passed": report.passed });
+    let receipt = grant.commit(Done::with(detail)).await?;
+    Ok((report, receipt))
+}
+
+/// Tries cases against the built-in policies and those given, without a server and without evidence.
+///
+/// # Errors
+/// `Invalid` when a policy or a case is malformed.
+pub fn try_policies(world: &World, wanted: wire::TestPolicies) -> Result<wire::PolicyTestReport> {
+    let policies = policy::Policies::compile(wanted.policies.as_deref().unwrap_or_default())?;
+    report(world, &policies, wanted.cases)
+}
+
+fn report(
+    world: &World,
+    policies: &policy::Policies,
+    cases: Vec<wire::PolicyCase>,
+) -> Result<wire::PolicyTestReport> {
+    let results = cases.into_iter().map(|case| run(world, policies, case)).collect::<Result<Vec<_>>>()?;
+    Ok(wire::PolicyTestReport { passed: results.iter().all(|result| result.passed), results })
 }
 
 fn to_wire(
@@ -67,9 +84,9 @@ fn to_wire(
     wire::PolicySet { id, digest, policies, built_in, created_at }
 }
 
-fn run(gate: &Gate, policies: &policy::Policies, case: wire::PolicyCase) -> Result<wire::PolicyCaseResult> {
+fn run(world: &World, policies: &policy::Policies, case: wire::PolicyCase) -> Result<wire::PolicyCaseResult> {
     let action: Action = case.action.parse().map_err(|error: Error| error.at("cases.action"))?;
-    let caller = imagined(gate, &case)?;
+    let caller = imagined(world, &case)?;
     let mut resource = Resource::one("case", Id::<()>::from_uuid(Uuid::nil())).of(caller.principal);
     if case.author {
         resource = resource.by(caller.principal);
@@ -81,17 +98,17 @@ fn run(gate: &Gate, policies: &policy::Policies, case: wire::PolicyCase) -> Resu
             kind: kind.clone(),
             required_approvals: case.required_approvals,
             minimum_isolation: 0,
-            created_at: gate.world().now(),
+            created_at: world.now(),
         });
     }
     let around = Circumstances { approvals: case.approvals, plan: case.plan.map(plan), isolation: None };
-    let decision = policies.decide(action, &Facts::new(&caller, &resource, &around, gate.world().now()))?;
+    let decision = policies.decide(action, &Facts::new(&caller, &resource, &around, world.now()))?;
     let word = if decision.allow { "allow" } else { "deny" };
     let (name, passed) = (case.name, word == case.expect);
     Ok(wire::PolicyCaseResult { name, decision: word.to_owned(), passed, reasons: decision.reasons })
 }
 
-fn imagined(gate: &Gate, case: &wire::PolicyCase) -> Result<Caller> {
+fn imagined(world: &World, case: &wire::PolicyCase) -> Result<Caller> {
     let kind = match case.principal_kind.as_deref() {
         None | Some("person") => PrincipalKind::Person,
         Some("service") => PrincipalKind::Service,
@@ -113,7 +130,7 @@ fn imagined(gate: &Gate, case: &wire::PolicyCase) -> Result<Caller> {
         scopes: Scopes::all(),
         credential: Credential::Internal,
         mfa: case.mfa,
-        ..Caller::system(writ_gate::tenancy::PLATFORM, gate.world())
+        ..Caller::system(writ_gate::tenancy::PLATFORM, world)
     })
 }
 

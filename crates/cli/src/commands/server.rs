@@ -9,8 +9,10 @@ use crate::{
     output::{Failure, Output, print},
 };
 
-fn load(options: &Server) -> Result<Config, Failure> {
-    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+/// The configuration, as the file and the environment say.
+pub(super) fn load(options: &Server) -> Result<Config, Failure> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     Ok(Config::load(options.config.as_deref(), environment)?)
 }
 
@@ -21,7 +23,8 @@ pub(crate) async fn serve(options: Server) -> Result<(), Failure> {
     let ready = |ready: writ_server::Ready| {
         print(&json!({ "address": format!("https://{}", ready.address), "pin": ready.pin }).to_string());
     };
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::internal("signals", &error))?;
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|error| Failure::internal("signals", &error))?;
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -36,7 +39,9 @@ pub(crate) fn config(command: ConfigCommand, output: Output) -> Result<(), Failu
         ConfigCommand::Schema => schema(),
         ConfigCommand::Check(options) => {
             let config = load(&options)?;
-            output.result(&config, |config| format!("the configuration is well-formed; data is kept in `{}`", config.data_dir.display()));
+            output.result(&config, |config| {
+                format!("the configuration is well-formed; data is kept in `{}`", config.data_dir.display())
+            });
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use writ_kernel::{
     Action, Approval, Environment, Error, Id, Page, PageRequest, Principal, Result, Timestamp, World,
 };
-use writ_store::Tx;
+use writ_store::{Tx, serialize_on};
 
 use crate::sql;
 
@@ -177,12 +177,14 @@ pub async fn votes(tx: &mut Tx, id: Id<Approval>) -> Result<Vec<Vote>> {
 
 /// Records what `vote.principal` says, and what that makes of the request. Policy has already kept the author out;
 /// this keeps out a second vote of the same person, a vote on something else than what was reviewed, and a vote on
-/// what is closed.
+/// what is closed. Votes on one request are taken one after another, whatever the caller read before.
 ///
 /// # Errors
 /// `Conflict` in each of those cases.
 pub async fn decide(tx: &mut Tx, request: &Request, reviewed: &str, vote: Vote) -> Result<State> {
     let now = vote.at;
+    serialize_on(tx, &format!("approval|{}", request.id)).await?;
+    let request = &find(tx, request.id).await?.ok_or_else(|| Error::not_found("approval"))?;
     if request.state_at(now) != State::Pending {
         let state = request.state_at(now).as_str();
         return Err(Error::conflict("approval_closed", format!("the request is {state}")));

@@ -54,20 +54,38 @@ pub(crate) async fn next_leaf_of(tx: &mut Tx, subject: Uuid, fresh: &str) -> Res
     })
 }
 
-/// The pseudonym of a thing that is acted upon.
+/// The pseudonym of a thing that is acted upon. Looked up before it is written, and then without a lock: whoever acts
+/// on each other at once would wait for each other.
 pub(crate) async fn pseudonym_of(tx: &mut Tx, subject: Uuid, fresh: &str) -> Result<String> {
-    let (pseudonym,) = on!(tx, |conn, tenant| {
-        sqlx::query_as::<_, (String,)>(
+    if let Some(pseudonym) = known_pseudonym(tx, subject).await? {
+        return Ok(pseudonym);
+    }
+    let inserted = execute!(tx, |conn, tenant| {
+        sqlx::query(
             "INSERT INTO evidence_subjects (tenant_id, subject, pseudonym, leaves) VALUES ($1, $2, $3, 0)
-             ON CONFLICT (tenant_id, subject) DO UPDATE SET leaves = evidence_subjects.leaves
-             RETURNING pseudonym",
+             ON CONFLICT (tenant_id, subject) DO NOTHING",
         )
         .bind(tenant)
         .bind(subject)
         .bind(fresh)
-        .fetch_one(conn)
+        .execute(conn)
     })?;
-    Ok(pseudonym)
+    if inserted == 1 {
+        return Ok(fresh.to_owned());
+    }
+    let pseudonym = known_pseudonym(tx, subject).await?;
+    pseudonym.ok_or_else(|| Error::unavailable("contention", "the subject is being erased; try again"))
+}
+
+async fn known_pseudonym(tx: &mut Tx, subject: Uuid) -> Result<Option<String>> {
+    on!(tx, |conn, tenant| {
+        sqlx::query_scalar::<_, String>(
+            "SELECT pseudonym FROM evidence_subjects WHERE tenant_id = $1 AND subject = $2",
+        )
+        .bind(tenant)
+        .bind(subject)
+        .fetch_optional(conn)
+    })
 }
 
 pub(crate) async fn has_leaves(tx: &mut Tx) -> Result<bool> {

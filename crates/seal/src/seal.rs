@@ -12,7 +12,7 @@ use writ_crypto::{
     Aad, DataKey, HybridPrivate, KeyRef, KeyRing, SecretBytes, SecretKey, SecretString, password, shamir,
 };
 use writ_kernel::{Error, Id, Result, TenantId, World};
-use writ_store::{Db, Tx, serialize_on};
+use writ_store::{Db, SystemTx, Tx, serialize_on};
 
 use crate::{
     protection::{Protection, Shares, Stored, from_dev_file, from_passphrase},
@@ -160,7 +160,7 @@ impl Seal {
     /// Protects the same root key in another way. Runs inside the transaction of the grant that permits it.
     ///
     /// # Errors
-    /// `Sealed`.
+    /// `Sealed`; `Conflict` when the root key is being rotated.
     pub async fn rekey(&self, tx: &mut Tx, protection: Protection) -> Result<Shares> {
         let current = self.stored().await?.ok_or_else(Error::sealed)?;
         if matches!((&current, &protection), (Stored::DevFile, Protection::DevFile)) {
@@ -173,10 +173,18 @@ impl Seal {
         let root = self.root()?;
         let (kek, stored, shares) = self.establish(protection).await?;
         let kek = DataKey::from_secret(kek);
+        // First, since whoever rotates the root key holds this row meanwhile.
+        sql::put_protection(tx, &to_text(&stored)?).await?;
+        let kept = sql::roots(tx).await?;
+        if !kept.iter().map(|row| row.key_id).eq(root.keys.iter().map(|root| root.name.id)) {
+            return Err(Error::conflict(
+                "rotation_under_way",
+                "the root key is being rotated; try again later",
+            ));
+        }
         for root in &root.keys {
             sql::put_root(tx, &root.seal(&self.0.world, &kek), self.0.world.now()).await?;
         }
-        sql::put_protection(tx, &to_text(&stored)?).await?;
         Ok(shares)
     }
 
@@ -212,9 +220,12 @@ impl Seal {
     /// Makes the keys of the transaction's new tenant. Nothing is remembered before it is durable.
     ///
     /// # Errors
-    /// `Sealed`; `Conflict` when the tenant has keys.
+    /// `Sealed`; `Conflict` when the tenant has keys; `Unavailable` when the root key was rotated at the same moment.
     pub async fn create_tenant(&self, tx: &mut Tx) -> Result<()> {
         let (root, world, tenant) = (self.root()?, &self.0.world, tx.tenant());
+        if !sql::hold_root(tx, root.ring.active().version.into()).await? {
+            return Err(Error::unavailable("contention", "the root key is being rotated; try again"));
+        }
         let private = HybridPrivate::generate(world)?;
         let sealed = root.ring.seal(world, &tenant_aad(tenant), private.seed().expose());
         sql::insert_tenant_key(tx, &private.public().to_bytes(), &sealed, world.now()).await?;
@@ -223,12 +234,13 @@ impl Seal {
             private.public().wrap(world, &data_key_context(tenant, name), &SecretKey::generate(world))?;
         sql::insert_data_key(tx, &DataKeyRow { key_id: name.id, version: 1, wrapped }, world.now()).await
     }
+
     /// Makes a new root key and seals every tenant's private key under it, while the seal stays open and serves.
     /// Old root keys are destroyed at the end; a crash on the way leaves both, and doing it again finishes it.
     /// `key` is what would unseal: the new root key is sealed under the same protection.
     ///
     /// # Errors
-    /// `Sealed`; `Unauthenticated` when `key` is wrong.
+    /// `Sealed`; `Unauthenticated` when `key` is wrong; `Conflict` when it is being rotated already.
     pub async fn rotate_root(&self, key: Option<SecretString>) -> Result<u32> {
         let stored = self.stored().await?.ok_or_else(Error::sealed)?;
         let kek = self.key_encryption_key(&stored, key).await?.ok_or_else(|| {
@@ -237,40 +249,62 @@ impl Seal {
         let kek = DataKey::from_secret(kek);
         let world = &self.0.world;
         let mut tx = self.0.db.system_tx().await?;
+        // Held until the new root key is durable, so that nobody protects the old ones in another way meanwhile.
+        sql::hold_protection(&mut tx).await?;
         let rows = sql::roots(&mut tx).await?;
-        let mut roots = rows.iter().map(|row| Root::open(&kek, row)).collect::<Result<Vec<_>>>();
-        let newest = roots.iter().flatten().map(|root| root.name.version).max().unwrap_or(0);
+        let roots = rows.iter().map(|row| Root::open(&kek, row)).collect::<Result<Vec<_>>>();
+        let mut roots = roots.map_err(|error| wrong_key().because(error))?;
+        let newest = roots.iter().map(|root| root.name.version).max().unwrap_or(0);
         let fresh = Root::generate(world, newest + 1);
         let version = fresh.name.version;
-        sql::put_root(&mut tx, &fresh.seal(world, &kek), world.now()).await?;
+        sql::insert_root(&mut tx, &fresh.seal(world, &kek), world.now()).await?;
         tx.commit().await?;
-        if let Ok(roots) = &mut roots {
-            roots.push(fresh);
-        }
-        let roots = Arc::new(Roots::new(roots.map_err(|error| wrong_key().because(error))?)?);
-        self.state().open.as_mut().ok_or_else(Error::sealed)?.root = Arc::clone(&roots);
+        let only = fresh.twin();
+        roots.push(fresh);
+        let roots = self.use_roots(roots)?;
         self.reseal_tenants(&roots).await?;
-        let mut tx = self.0.db.system_tx().await?;
-        sql::delete_roots_before(&mut tx, version.into()).await?;
-        tx.commit().await?;
+        self.use_roots(vec![only])?;
         Ok(version)
     }
 
+    fn use_roots(&self, roots: Vec<Root>) -> Result<Arc<Roots>> {
+        let roots = Arc::new(Roots::new(roots)?);
+        self.state().open.as_mut().ok_or_else(Error::sealed)?.root = Arc::clone(&roots);
+        Ok(roots)
+    }
+
+    /// Seals what is under older root keys under the newest, a page at a time, and destroys the older ones.
     async fn reseal_tenants(&self, roots: &Roots) -> Result<()> {
         let mut after = Uuid::nil();
         loop {
             let mut tx = self.0.db.system_tx().await?;
-            let rows = sql::tenant_keys_after(&mut tx, after, 100).await?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            after = last.tenant_id;
-            for row in rows {
-                let tenant = Id::from_uuid(row.tenant_id);
-                let seed = roots.ring.open(&tenant_aad(tenant), &row.private)?;
-                let sealed = roots.ring.seal(&self.0.world, &tenant_aad(tenant), seed.expose());
-                sql::reseal_tenant_key(&mut tx, tenant, &sealed).await?;
-            }
+            let Some(last) = self.reseal_page(&mut tx, roots, after).await? else { break };
             tx.commit().await?;
+            after = last;
         }
+        let mut tx = self.0.db.system_tx().await?;
+        // This waits for tenants that are being created under an older root key; then they are all in sight.
+        sql::delete_roots_before(&mut tx, roots.ring.active().version.into()).await?;
+        let mut after = Uuid::nil();
+        while let Some(last) = self.reseal_page(&mut tx, roots, after).await? {
+            after = last;
+        }
+        tx.commit().await
+    }
+
+    /// The last tenant of the page after `after`; `None` when there is none.
+    async fn reseal_page(&self, tx: &mut SystemTx, roots: &Roots, after: Uuid) -> Result<Option<Uuid>> {
+        let rows = sql::tenant_keys_after(tx, after, 100).await?;
+        for row in &rows {
+            if writ_crypto::envelope::Envelope::parse(&row.private)?.header.key == roots.ring.active() {
+                continue;
+            }
+            let tenant = Id::from_uuid(row.tenant_id);
+            let seed = roots.ring.open(&tenant_aad(tenant), &row.private)?;
+            let sealed = roots.ring.seal(&self.0.world, &tenant_aad(tenant), seed.expose());
+            sql::reseal_tenant_key(tx, tenant, &sealed).await?;
+        }
+        Ok(rows.last().map(|row| row.tenant_id))
     }
 
     /// The key-encryption key, once enough was given.
@@ -348,6 +382,10 @@ struct Root {
 impl Root {
     fn generate(world: &World, version: u32) -> Self {
         Self { name: KeyRef { id: world.uuid(), version }, key: SecretKey::generate(world) }
+    }
+
+    fn twin(&self) -> Self {
+        Self { name: self.name, key: SecretKey::new(*self.key.expose()) }
     }
 
     fn open(kek: &DataKey, row: &RootRow) -> Result<Self> {

@@ -54,6 +54,32 @@ pub(crate) async fn put_root(tx: &mut impl Transactional, row: &RootRow, now: Ti
     Ok(())
 }
 
+/// Fails when there is a root key of this version: that one must never be lost.
+pub(crate) async fn insert_root(tx: &mut SystemTx, row: &RootRow, now: Timestamp) -> Result<()> {
+    execute!(tx, |conn| {
+        sqlx::query("INSERT INTO root_keys (version, key_id, sealed, created_at) VALUES ($1, $2, $3, $4)")
+            .bind(row.version)
+            .bind(row.key_id)
+            .bind(&row.sealed)
+            .bind(now.micros())
+            .execute(conn)
+    })?;
+    Ok(())
+}
+
+/// Keeps the protection as it is until the transaction ends.
+pub(crate) async fn hold_protection(tx: &mut SystemTx) -> Result<()> {
+    const SQL: &str = "UPDATE seal_config SET protection = protection WHERE only_row = 1";
+    execute!(tx, |conn| sqlx::query(SQL).execute(conn))?;
+    Ok(())
+}
+
+/// Whether this version of the root key is there; if so, it stays until the transaction ends.
+pub(crate) async fn hold_root(tx: &mut Tx, version: i64) -> Result<bool> {
+    const SQL: &str = "UPDATE root_keys SET created_at = created_at WHERE version = $1";
+    Ok(execute!(tx, |conn| sqlx::query(SQL).bind(version).execute(conn))? == 1)
+}
+
 pub(crate) async fn delete_roots_before(tx: &mut SystemTx, version: i64) -> Result<()> {
     execute!(tx, |conn| sqlx::query("DELETE FROM root_keys WHERE version < $1").bind(version).execute(conn))?;
     Ok(())

@@ -72,7 +72,8 @@ impl App {
 
     /// Any request; `token` is sent as a bearer token.
     pub async fn ask(&self, token: Option<&str>, method: Method, path: &str, body: Body) -> Answer {
-        let mut request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+        let mut request =
+            Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }

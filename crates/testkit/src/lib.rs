@@ -8,6 +8,7 @@
 )]
 
 mod app;
+mod records;
 
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use writ_store::testing::{TestDb, Time};
 use writ_web::{Authenticate as _, From, openapi::OpenApiRouter};
 
 pub use app::{Answer, App};
+pub use records::Record;
 
 /// A gate over a database, behind an open seal, with a platform tenant and its administrator.
 #[derive(Debug)]
@@ -56,7 +58,8 @@ impl House {
         let rate = Rate { per_second: 1_000_000, burst: 1_000_000 };
         let gate = Gate::new(db.db.clone(), seal, world, Limits { tenant: rate, principal: rate });
         let admin = "root".parse().expect("a name");
-        let enrolment = writ_identity::first_admin(&gate, PLATFORM, &admin).await.expect("the platform tenant");
+        let enrolment =
+            writ_identity::first_admin(&gate, PLATFORM, &admin).await.expect("the platform tenant");
         let identity = App::new(&gate, [writ_identity::routes(Identity::new(gate.clone()))]);
         let root = sign_in(&gate, &identity, enrolment.expose()).await;
         Self { gate, root, time: db.time.clone(), identity, _keys: keys }
@@ -71,7 +74,8 @@ impl House {
 
     /// Creates a person with `roles` in the tenant of `admin`, signed in.
     pub async fn person(&self, admin: &Someone, name: &str, roles: &[&str]) -> Someone {
-        let answer = self.identity.send(admin, Method::POST, "/api/v1/people", &json!({ "name": name })).await;
+        let answer =
+            self.identity.send(admin, Method::POST, "/api/v1/people", &json!({ "name": name })).await;
         let person = self.sign_in(&answer).await;
         for role in roles {
             let wanted = json!({ "principal": person.caller.principal, "role": role });
@@ -105,7 +109,8 @@ impl House {
     async fn sign_in(&self, created: &Answer) -> Someone {
         assert_eq!(created.status, 201, "{created:?}");
         let body = created.json();
-        let enrolment = body.get("enrolmentToken").and_then(|token| token.as_str()).expect("an enrolment token");
+        let enrolment =
+            body.get("enrolmentToken").and_then(|token| token.as_str()).expect("an enrolment token");
         sign_in(&self.gate, &self.identity, enrolment).await
     }
 }

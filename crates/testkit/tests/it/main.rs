@@ -1,4 +1,7 @@
 //! The house stands, on both engines.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod guides;
 
 use writ_store::{on_both, testing::TestDb};
 use writ_testkit::House;

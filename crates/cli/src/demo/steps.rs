@@ -38,7 +38,6 @@ pub(crate) struct Stage<'a> {
 
 /// Somebody at a terminal.
 struct Person {
-    id: Uuid,
     client: Client,
 }
 
@@ -62,7 +61,7 @@ impl Stage<'_> {
     async fn log_in(&self, token: String) -> Result<Person, Failure> {
         let login = Login { token, label: Some("demonstration".to_owned()) };
         let session: LoggedIn = self.house.client(None)?.post("/api/v1/sessions", &login).await?;
-        Ok(Person { id: session.person.id, client: self.house.client(Some(session.token))? })
+        Ok(Person { client: self.house.client(Some(session.token))? })
     }
 }
 

@@ -5,6 +5,7 @@ mod approvals;
 mod archive;
 mod configurations;
 mod connections;
+mod census;
 mod decision;
 mod deployments;
 mod http;
@@ -17,6 +18,7 @@ mod runs;
 mod sql;
 mod tokens;
 
+pub use census::{Census, census};
 pub use http::routes;
 pub use job::{Scheduler, Terms};
 pub use model::Deploy;

@@ -437,6 +437,14 @@ pub(crate) async fn waiting(tx: &mut SystemTx, limit: i64) -> Result<Vec<(Tenant
     Ok(rows.into_iter().map(|(tenant, deployment)| (Id::from_uuid(tenant), deployment)).collect())
 }
 
+/// How many deployments of all tenants are in each state.
+pub(crate) async fn count_by_state(tx: &mut SystemTx) -> Result<Vec<(String, i64)>> {
+    on!(tx, |conn| {
+        sqlx::query_as::<_, (String, i64)>("SELECT state, count(*) FROM deployments GROUP BY state ORDER BY state")
+            .fetch_all(conn)
+    })
+}
+
 /// Deployments of all tenants whose approval has been waited for since before `before`.
 pub(crate) async fn stale_approvals(
     tx: &mut SystemTx,

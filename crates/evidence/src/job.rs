@@ -55,6 +55,14 @@ pub struct Progress {
     pub signed: u64,
 }
 
+/// How many leaves of all tenants wait for their place: what operators watch the sequencer by.
+///
+/// # Errors
+/// When the database fails.
+pub async fn pending(db: &writ_store::Db) -> Result<i64> {
+    sql::count_pending(&mut db.system_read().await?).await
+}
+
 impl Sequencer {
     /// A sequencer for the logs of this server.
     pub fn new(room: &Evidence) -> Self {

@@ -14,4 +14,4 @@ mod sql;
 mod tree;
 
 pub use http::{Evidence, routes};
-pub use job::{Progress, Sequencer};
+pub use job::{Progress, Sequencer, pending};

@@ -17,6 +17,14 @@ pub(crate) async fn tenants_pending(tx: &mut SystemTx) -> Result<Vec<TenantId>> 
     Ok(rows.into_iter().map(|(tenant,)| Id::from_uuid(tenant)).collect())
 }
 
+/// How many leaves of all tenants wait to be put into their logs.
+pub(crate) async fn count_pending(tx: &mut SystemTx) -> Result<i64> {
+    let (count,) = on!(tx, |conn| {
+        sqlx::query_as::<_, (i64,)>("SELECT count(*) FROM evidence_leaves WHERE position IS NULL").fetch_one(conn)
+    })?;
+    Ok(count)
+}
+
 /// The logs with leaves that no checkpoint covers yet.
 pub(crate) async fn logs_unsigned(tx: &mut SystemTx) -> Result<Vec<LogName>> {
     let rows = on!(tx, |conn| {

@@ -148,6 +148,8 @@ pub struct Limits {
     pub concurrency: usize,
     /// Open connections.
     pub connections: usize,
+    /// With fewer bytes free where the data directory is, readiness warns.
+    pub disk_free_bytes: u64,
 }
 
 impl Default for Limits {
@@ -159,6 +161,7 @@ impl Default for Limits {
             tenant_burst: 1_000,
             concurrency: 1_024,
             connections: 4_096,
+            disk_free_bytes: 64 * 1024 * 1024,
         }
     }
 }
@@ -169,6 +172,21 @@ impl Default for Limits {
 pub struct Entropy {
     /// Character devices or files of quantum generators, by name.
     pub devices: BTreeMap<String, PathBuf>,
+    /// Quantum generators that answer over HTTP, by name.
+    pub http: BTreeMap<String, HttpSource>,
+}
+
+/// A quantum generator that answers GET with random bytes and nothing around them. It is asked at most once a second.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSource {
+    /// Where it is: `https://host/path`, or `http://` on a loopback address. Redirects are not followed. The connection
+    /// is as ours are, TLS 1.3 with X25519MLKEM768: who listens now must not know our keys' origin later.
+    pub url: String,
+    /// The authority that signed its certificate, PEM.
+    pub authority: Option<PathBuf>,
+    /// Or the SHA-256 of its certificate, 64 hexadecimal digits.
+    pub pin: Option<String>,
 }
 
 /// What the daemon says of itself.
@@ -261,6 +279,9 @@ impl Config {
         }
         if self.server.metrics.is_some_and(|metrics| metrics == self.server.listen) {
             return wrong("server.metrics", "metrics have an address of their own");
+        }
+        for (name, source) in &self.entropy.http {
+            crate::entropy::trust(source).map_err(|error| error.at(format!("entropy.http.{name}")))?;
         }
         self.database().map(drop)
     }

@@ -5,14 +5,14 @@ use std::{
     future::Future,
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use axum::{Extension, Router};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
-use writ_crypto::{Entropy, entropy::Source, hash, password};
+use writ_crypto::{Entropy, hash, password};
 use writ_deploy::{Deploy, Scheduler};
 use writ_evidence::{Evidence, Sequencer};
 use writ_gate::{Gate, Rate};
@@ -27,8 +27,10 @@ use writ_web::{
 
 use crate::{
     config::Config,
+    entropy::{self, Watch},
     launch::LocalRunners,
-    metrics::{self, Metrics},
+    metrics::{self, Metrics, Sights},
+    process,
     sys::{self, Sys, VERSION},
 };
 
@@ -39,6 +41,8 @@ pub struct Ready {
     pub address: SocketAddr,
     /// The SHA-256 of its certificate, hex, for clients to pin.
     pub pin: String,
+    /// Where it tells its metrics.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Serves until `shutdown` completes, then drains and closes. Tells `ready` once it listens.
@@ -50,8 +54,10 @@ pub async fn serve(
     ready: impl FnOnce(Ready),
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
+    process::harden()?;
     make_private(&config.data_dir)?;
-    let world = World::new(Arc::new(SystemClock), Arc::new(entropy(&config)));
+    let entropy = Arc::new(entropy::mixed(&config.entropy)?);
+    let world = World::new(Arc::new(SystemClock), Arc::clone(&entropy) as _);
     writ_store::migrate(&config.database_of_owner()?, &world).await?;
     let db = Db::open(&config.database()?, world.clone()).await?;
     let seal =
@@ -67,8 +73,7 @@ pub async fn serve(
     let pin = hash::hex(&tls.pin());
 
     let listener = bind(config.server.listen).await?;
-    let address =
-        listener.local_addr().map_err(|error| Error::internal("a listener has no address").because(error))?;
+    let address = local(&listener)?;
     let metrics = Metrics::new();
     let router = router(&config, &gate, &rooms, &metrics);
     let launcher = LocalRunners {
@@ -88,13 +93,15 @@ pub async fn serve(
     let mut workers = JoinSet::new();
     workers.spawn(until(stopping.clone(), Scheduler::new(rooms.deploy, Arc::new(launcher), terms).run()));
     workers.spawn(until(stopping.clone(), Sequencer::new(&rooms.evidence).run()));
-    if let Some(address) = config.server.metrics {
-        let routes = metrics::routes(Arc::clone(&metrics), db.clone(), move || seal.is_closed());
-        let listener = bind(address).await?;
-        workers.spawn(until(stopping.clone(), serve_metrics(listener, routes)));
-    }
+    let sources = Arc::new(Watch::new(entropy));
+    workers.spawn(until(stopping.clone(), Arc::clone(&sources).run()));
+    let sights = Sights { db: db.clone(), seal, sources, data_dir: config.data_dir.clone() };
+    let told = match config.server.metrics {
+        Some(address) => Some(open_metrics(address, &metrics, sights, &mut workers, stopping).await?),
+        None => None,
+    };
     tracing::info!(%address, version = VERSION, "serving");
-    ready(Ready { address, pin });
+    ready(Ready { address, pin, metrics: told });
 
     let drain = Duration::from_secs(config.server.drain_seconds);
     let limits = Limits { connections: config.limits.connections, drain, ..Limits::default() };
@@ -129,7 +136,8 @@ pub async fn openapi() -> Result<String> {
         Seal::new(db.clone(), world.clone(), directory.path().join("dev.key"), password::Params::default());
     let gate = Gate::new(db.clone(), seal, world, writ_gate::Limits::default());
     let rooms = Rooms::behind(&gate, "localhost")?;
-    let (_, document) = openapi::assemble("Writ", VERSION, rooms.routes(&gate));
+    let sys = Sys { gate, data_dir: directory.path().to_owned(), disk_free_bytes: 0 };
+    let (_, document) = openapi::assemble("Writ", VERSION, rooms.routes(sys));
     db.close().await?;
     openapi::to_json(&document)
 }
@@ -148,9 +156,9 @@ impl Rooms {
         Ok(Self { identity, deploy, evidence: Evidence::new(gate.clone(), host)? })
     }
 
-    fn routes(&self, gate: &Gate) -> [openapi::OpenApiRouter; 5] {
+    fn routes(&self, sys: Sys) -> [openapi::OpenApiRouter; 5] {
         [
-            sys::routes(Sys { gate: gate.clone() }),
+            sys::routes(sys),
             writ_identity::routes(self.identity.clone()),
             writ_deploy::routes(self.deploy.clone()),
             writ_deploy::runner_routes(self.deploy.clone()),
@@ -160,7 +168,12 @@ impl Rooms {
 }
 
 fn router(config: &Config, gate: &Gate, rooms: &Rooms, metrics: &Arc<Metrics>) -> Router {
-    let (router, _) = openapi::assemble("Writ", VERSION, rooms.routes(gate));
+    let sys = Sys {
+        gate: gate.clone(),
+        data_dir: config.data_dir.clone(),
+        disk_free_bytes: config.limits.disk_free_bytes,
+    };
+    let (router, _) = openapi::assemble("Writ", VERSION, rooms.routes(sys));
     let authenticate: Arc<dyn Authenticate> = Arc::new(rooms.identity.clone());
     let (seal, metrics) = (gate.seal().clone(), Arc::clone(metrics));
     let manners = Manners {
@@ -186,12 +199,6 @@ impl writ_deploy::ports::Principals for People {
     ) -> writ_deploy::ports::Boxed<'_, Result<Option<writ_kernel::Caller>>> {
         Box::pin(self.0.current(tenant, principal, trace))
     }
-}
-
-fn entropy(config: &Config) -> Entropy {
-    let device =
-        |(name, path): (&String, &PathBuf)| Source::Device { name: name.clone(), path: path.clone() };
-    Entropy::new(config.entropy.devices.iter().map(device).collect())
 }
 
 fn limits(config: &Config) -> writ_gate::Limits {
@@ -247,6 +254,24 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
 /// An address to connect to, for one to listen on.
 fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
+}
+
+/// Opens the listener of the metrics, and tells where it is.
+async fn open_metrics(
+    address: SocketAddr,
+    metrics: &Arc<Metrics>,
+    sights: Sights,
+    workers: &mut JoinSet<()>,
+    stopping: watch::Receiver<bool>,
+) -> Result<SocketAddr> {
+    let listener = bind(address).await?;
+    let address = local(&listener)?;
+    workers.spawn(until(stopping, serve_metrics(listener, metrics::routes(Arc::clone(metrics), sights))));
+    Ok(address)
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr> {
+    listener.local_addr().map_err(|error| Error::internal("a listener has no address").because(error))
 }
 
 async fn serve_metrics(listener: TcpListener, routes: Router) {

@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+mod entropy;
 mod house;
 mod launch;
 pub mod logging;
 mod metrics;
+mod process;
 mod sys;
 
 pub use config::Config;

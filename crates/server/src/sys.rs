@@ -1,5 +1,7 @@
 //! The seal and the health of the server.
 
+use std::path::PathBuf;
+
 use axum::extract::State;
 use serde_json::json;
 use writ_crypto::SecretString;
@@ -14,6 +16,8 @@ use writ_wire::sys::{
     Health, InitRequest, InitResponse, Protection, RekeyRequest, SealStatus, UnsealRequest,
 };
 
+use crate::process;
+
 /// The version everything reports.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -25,6 +29,10 @@ pub(crate) const OPEN: &[&str] =
 #[derive(Clone)]
 pub(crate) struct Sys {
     pub(crate) gate: Gate,
+    /// Where a disk may become full.
+    pub(crate) data_dir: PathBuf,
+    /// With fewer bytes free there, readiness warns.
+    pub(crate) disk_free_bytes: u64,
 }
 
 impl Sys {
@@ -54,14 +62,23 @@ async fn healthz(State(sys): State<Sys>) -> Outcome<Json<Health>> {
     Ok(Json(Health { status: status.to_owned(), version: VERSION.to_owned(), problems: Vec::new() }))
 }
 
-/// Whether it can serve: unsealed, and the database answers.
+/// Whether it can serve: unsealed, and the database answers. `degraded` serves, and says what will soon be in the way.
 #[utoipa::path(get, path = "/readyz", tag = "sys", security(()), responses((status = 200, body = Health)))]
 async fn readyz(State(sys): State<Sys>) -> Outcome<Json<Health>> {
     let status = sys.seal().status().await?;
     if status.sealed {
         return Err(Error::sealed().into());
     }
-    Ok(Json(Health { status: "ok".to_owned(), version: VERSION.to_owned(), problems: Vec::new() }))
+    let free = process::disk_free(&sys.data_dir)?;
+    let low = (free < sys.disk_free_bytes).then(|| {
+        format!("only {} MiB are free where the data directory is; once it is full, nothing is accepted", free >> 20)
+    });
+    let status = if low.is_some() { "degraded" } else { "ok" };
+    Ok(Json(Health {
+        status: status.to_owned(),
+        version: VERSION.to_owned(),
+        problems: low.into_iter().collect(),
+    }))
 }
 
 /// Whether the server holds its keys.

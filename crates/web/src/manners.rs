@@ -56,6 +56,8 @@ pub struct Served<'a> {
     pub route: &'a str,
     /// The status answered.
     pub status: StatusCode,
+    /// The code of the problem answered, if it was one.
+    pub code: Option<&'static str>,
     /// From the end of the request's head to the beginning of the answer.
     pub elapsed: Duration,
 }
@@ -92,12 +94,13 @@ async fn attend(State(house): State<Arc<House>>, mut request: Request, next: Nex
 
     let answer = house.answer(route, request, next).instrument(span.clone()).await;
     let _entered = span.enter();
-    let mut response =
-        problem::finish(answer.unwrap_or_else(|error| Problem(error).into_response()), trace.id());
+    let answer = answer.unwrap_or_else(|error| Problem(error).into_response());
+    let code = problem::code(&answer);
+    let mut response = problem::finish(answer, trace.id());
     let (status, elapsed) = (response.status(), begun.elapsed());
     span.record("status", status.as_u16());
     tracing::info!(elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "request served");
-    (house.manners.observe)(&Served { method: &method, route, status, elapsed });
+    (house.manners.observe)(&Served { method: &method, route, status, code, elapsed });
     if let Some(value) = trace.value() {
         response.headers_mut().insert(TRACERESPONSE, value);
     }

@@ -86,6 +86,11 @@ impl IntoResponse for Problem {
 #[derive(Clone)]
 struct Cause(Arc<Error>);
 
+/// The code of the problem that `response` is, if it is one that has not been finished yet.
+pub(crate) fn code(response: &Response) -> Option<&'static str> {
+    response.extensions().get().map(|Cause(error)| error.code())
+}
+
 /// Adds `trace` to a problem on its way out, and logs the internal voice of our own faults. Any other answer
 /// passes unchanged.
 pub(crate) fn finish(mut response: Response, trace: TraceId) -> Response {

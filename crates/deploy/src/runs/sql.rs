@@ -72,6 +72,14 @@ pub(crate) async fn find(tx: &mut Tx, id: Uuid) -> Result<Option<RunRecord>> {
     row.map(RunRow::parse).transpose()
 }
 
+/// How many runs of all tenants are in each state.
+pub(crate) async fn count_by_state(tx: &mut SystemTx) -> Result<Vec<(String, i64)>> {
+    on!(tx, |conn| {
+        sqlx::query_as::<_, (String, i64)>("SELECT state, count(*) FROM runs GROUP BY state ORDER BY state")
+            .fetch_all(conn)
+    })
+}
+
 /// Whether a run of the environment is under way.
 pub(crate) async fn busy(tx: &mut Tx, environment: Id<Environment>) -> Result<bool> {
     let row = on!(tx, |conn, tenant| {

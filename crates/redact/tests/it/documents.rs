@@ -187,6 +187,16 @@ fn source_code_in_a_diagnostic_is_withheld() {
 }
 
 #[test]
+fn an_output_whose_name_says_that_it_is_secret_is_redacted_in_the_projection() {
+    let change = json!({"actions": ["update"], "before": "first-value-1", "after": "second-value-2"});
+    let plan = json!({"output_changes": {"database_password": change, "address": change}});
+    let projection = plan::project(&plan, &mut redactor(&Values::new()));
+    let shown = projection["outputs"]["database_password"].to_string();
+    assert!(!shown.contains("-value-"), "{shown}");
+    assert_eq!(projection["outputs"]["address"]["after"], "second-value-2");
+}
+
+#[test]
 fn a_sensitive_output_is_masked_even_if_the_tool_prints_it() {
     let line = br#"{"@level":"info","@message":"Outputs: 1","outputs":{"x":{"sensitive":true,"type":"string","value":"plainword"}},"type":"outputs"}"#;
     assert!(!redact_ui_line(line, &mut redactor(&Values::new())).text.contains("plainword"));

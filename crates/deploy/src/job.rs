@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use serde_json::json;
 use writ_crypto::runner_token::RunnerClaims;
 use writ_gate::{Done, Outcome as Recorded, approvals};
-use writ_kernel::{Action, Caller, Error, Result, TenantId};
+use writ_kernel::{Action, Caller, Error, Result, TenantId, Timestamp};
+use writ_store::serialize_on;
 use writ_wire::deployments::State;
 
 use crate::{
@@ -43,12 +44,15 @@ pub struct Scheduler {
     room: Deploy,
     launcher: Arc<dyn Launcher>,
     terms: Terms,
+    /// When it began: before, nobody here could have heard of anybody.
+    since: Timestamp,
 }
 
 impl Scheduler {
     /// A worker for `room` that starts runners with `launcher`.
     pub fn new(room: Deploy, launcher: Arc<dyn Launcher>, terms: Terms) -> Self {
-        Self { room, launcher, terms }
+        let since = room.gate().world().now();
+        Self { room, launcher, terms, since }
     }
 
     /// Works until the future is dropped. A round that fails is logged and tried again.
@@ -75,13 +79,10 @@ impl Scheduler {
         for (tenant, run, _) in processes.into_iter().filter(|(_, _, process)| self.launcher.gone(process)) {
             tell(runs::gone(&self.room, tenant, run).await);
         }
-        let gone = runs::sql::vanished(
-            &mut gate.db().system_read().await?,
-            now.minus(self.terms.silence),
-            now,
-            ROUND,
-        )
-        .await?;
+        // Runs outlive a server, and must have had the time to be heard by this one.
+        let listened = now.since(self.since) >= self.terms.silence;
+        let silent = if listened { now.minus(self.terms.silence) } else { Timestamp::from_micros(0) };
+        let gone = runs::sql::vanished(&mut gate.db().system_read().await?, silent, now, ROUND).await?;
         for (tenant, run) in gone {
             tell(runs::lose(&self.room, tenant, run).await);
         }
@@ -103,6 +104,8 @@ impl Scheduler {
         let gate = self.room.gate();
         let caller = Caller::system(tenant, gate.world());
         let mut entry = gate.enter(&caller, Action::RunStart).await?;
+        // Workers of other servers look at the same runs: what is free now stays free until this one is written down.
+        serialize_on(entry.tx(), "runs").await?;
         let Some(place) = place(&mut entry, deployment).await? else { return Ok(()) };
         let before = place.deployment.state;
         let ready = matches!(before, State::Queued | State::Approved);

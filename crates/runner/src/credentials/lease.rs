@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 use writ_kernel::{Error, Result, Timestamp, World};
 
-use super::{CredentialEvent, CredentialEventKind as Kind, Lease, OnNewValues, Renewal, Resolver};
+use super::{CredentialEvent, CredentialEventKind as Kind, Lease, OnNewValues, Recorder, Renewal, Resolver};
 use crate::aws::Credentials;
 
 /// The longest wait between two attempts to renew.
@@ -15,7 +15,7 @@ pub(super) struct Leases {
     world: World,
     resolver: Resolver,
     on_new_values: OnNewValues,
-    events: mpsc::Sender<CredentialEvent>,
+    recorder: Recorder,
     renewal: Renewal,
     /// Held while renewing, so that there is one renewal at a time and everyone waits for it.
     held: Mutex<Held>,
@@ -33,12 +33,12 @@ impl Leases {
         world: World,
         resolver: Resolver,
         on_new_values: OnNewValues,
-        events: mpsc::Sender<CredentialEvent>,
+        recorder: Recorder,
         renewal: Renewal,
     ) -> Self {
         let not_again_before = Timestamp::from_micros(i64::MIN);
         let held = Mutex::new(Held { current: None, failures: 0, not_again_before, wiped: false });
-        Self { world, resolver, on_new_values, events, renewal, held }
+        Self { world, resolver, on_new_values, recorder, renewal, held }
     }
 
     /// Credentials worth serving, renewed if they end soon.
@@ -73,12 +73,9 @@ impl Leases {
         held.current = None;
     }
 
-    /// Tells what happened, and waits until it is taken.
+    /// Tells what happened, and waits until it is on record.
     pub(super) async fn tell(&self, kind: Kind) -> Result<()> {
-        let event = CredentialEvent { time: self.world.now(), kind };
-        let lost =
-            |_| Error::unavailable("no_evidence", "nobody records what happens to credentials any more");
-        self.events.send(event).await.map_err(lost)
+        (self.recorder.0)(CredentialEvent { time: self.world.now(), kind }).await
     }
 
     async fn renew(&self, held: &mut Held, wanted: Duration) -> Result<()> {

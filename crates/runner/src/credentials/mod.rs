@@ -11,7 +11,7 @@
 mod lease;
 mod serve;
 
-use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 use writ_crypto::{SecretString, hash::hex};
@@ -25,6 +25,41 @@ pub type Resolver = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Credentia
 
 /// Told of every credential before it is served for the first time: what the redactor must know.
 pub type OnNewValues = Box<dyn Fn(&Credentials) + Send + Sync>;
+
+type Recording = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// Puts an event on record, and returns once it is: until then nothing is served.
+pub struct Recorder(Box<dyn Fn(CredentialEvent) -> Recording + Send + Sync>);
+
+impl Recorder {
+    /// Records with `record`.
+    pub fn new<F: Future<Output = Result<()>> + Send + 'static>(
+        record: impl Fn(CredentialEvent) -> F + Send + Sync + 'static,
+    ) -> Self {
+        Self(Box::new(move |event| Box::pin(record(event))))
+    }
+}
+
+impl From<mpsc::Sender<CredentialEvent>> for Recorder {
+    /// An event counts as recorded when the channel has taken it.
+    fn from(events: mpsc::Sender<CredentialEvent>) -> Self {
+        Self::new(move |event| {
+            let events = events.clone();
+            async move {
+                let lost = |_| {
+                    Error::unavailable("no_evidence", "nobody records what happens to credentials any more")
+                };
+                events.send(event).await.map_err(lost)
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}
 
 /// When leases are renewed.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +134,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// Borrows the first credentials and serves them until [`Endpoint::close`].
     ///
-    /// Events go to `events`, which is waited for: without a listener nothing is served.
+    /// Events go to `events`, which is waited for: what cannot be recorded is not served.
     ///
     /// # Errors
     /// What `resolver` says; `Internal` when there is no loopback address to listen on.
@@ -107,12 +142,12 @@ impl Endpoint {
         world: World,
         resolver: Resolver,
         on_new_values: OnNewValues,
-        events: mpsc::Sender<CredentialEvent>,
+        events: impl Into<Recorder>,
         renewal: Renewal,
     ) -> Result<Self> {
         let path = format!("/{}", hex(&world.bytes::<16>()));
         let token = Arc::new(SecretString::new(hex(&world.bytes::<32>())));
-        let leases = Arc::new(Leases::new(world, resolver, on_new_values, events, renewal));
+        let leases = Arc::new(Leases::new(world, resolver, on_new_values, events.into(), renewal));
         leases.current().await?;
         let unusable = |error| Error::internal("cannot listen on 127.0.0.1").because(error);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(unusable)?;

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::{sync::mpsc, task::JoinHandle};
 use writ_crypto::SecretString;
 use writ_kernel::{Error, Result, World};
 use writ_wire::{
@@ -17,11 +16,8 @@ use crate::{
         SessionTag, Sts,
         session_policy::{self, Change},
     },
-    credentials::{CredentialEvent, CredentialEventKind, Endpoint, Renewal},
+    credentials::{CredentialEvent, CredentialEventKind, Endpoint, Recorder, Renewal},
 };
-
-/// Events wait here only until the uploader has room: what is served is on its way into evidence.
-const WAITING: usize = 1;
 
 /// Borrowed credentials and the endpoint that serves them to the tool.
 pub(super) struct Lease {
@@ -29,7 +25,6 @@ pub(super) struct Lease {
     phase: Arc<Mutex<Phase>>,
     partition: String,
     region: String,
-    telling: JoinHandle<()>,
 }
 
 /// What the next session is for.
@@ -69,18 +64,22 @@ impl Lease {
             let borrowing = lender.borrower();
             Box::pin(async move { borrowing?.borrow().await }) as _
         });
-        let (events, heard) = mpsc::channel(WAITING);
-        let telling = tokio::spawn(tell(heard, reports.clone(), role_arn.clone()));
+        let (reports, reference) = (reports.clone(), role_arn.clone());
+        let recorder = Recorder::new(move |event| {
+            let (reports, event) = (reports.clone(), told(event, &reference));
+            // Answered when it is on record: a credential never leaves before its evidence.
+            async move { reports.ask(event).await.map(drop) }
+        });
         let listener = Arc::clone(voice);
         let on_new_values = Box::new(move |new: &Credentials| {
             let values = [&new.access_key_id, &new.secret_access_key, &new.session_token];
             listener.keep_quiet("cloud-credential", values.map(SecretString::expose));
         });
         let endpoint =
-            Endpoint::start(world.clone(), resolver, on_new_values, events, Renewal::default()).await?;
+            Endpoint::start(world.clone(), resolver, on_new_values, recorder, Renewal::default()).await?;
         let [_, (_, token)] = endpoint.env();
         voice.keep_quiet("run-token", [token.as_str()]);
-        Ok(Some(Self { endpoint, phase, partition, region: region.clone(), telling }))
+        Ok(Some(Self { endpoint, phase, partition, region: region.clone() }))
     }
 
     /// What the tool's environment needs.
@@ -112,11 +111,9 @@ impl Lease {
         self.endpoint.renew().await.map(drop)
     }
 
-    /// Stops serving, forgets the values, and waits until all of it is told.
+    /// Stops serving and forgets the values.
     pub(super) async fn close(self) {
         self.endpoint.close().await;
-        // Ends with the endpoint, which held the other end.
-        let _ = self.telling.await;
     }
 }
 
@@ -181,24 +178,19 @@ impl Lender {
     }
 }
 
-/// Reports what happens to the credentials until the endpoint is closed.
-async fn tell(mut events: mpsc::Receiver<CredentialEvent>, reports: Reports, reference: String) {
-    while let Some(event) = events.recv().await {
-        let event = match event.kind {
-            CredentialEventKind::Refreshed(lease) => RunEvent::CredentialLeased {
-                reference: reference.clone(),
-                key_hash: lease.key_hash,
-                not_before: lease.not_before,
-                not_after: lease.not_after,
-            },
-            CredentialEventKind::Served(lease) => RunEvent::CredentialServed { key_hash: lease.key_hash },
-            CredentialEventKind::Refused { reason } => {
-                RunEvent::CredentialRefused { reason: reason.to_owned() }
-            }
-            CredentialEventKind::Failed { code } => {
-                RunEvent::CredentialRefused { reason: format!("not lent: {code}") }
-            }
-        };
-        reports.event(event).await;
+/// What happened to the credentials, in the words of the protocol.
+fn told(event: CredentialEvent, reference: &str) -> RunEvent {
+    match event.kind {
+        CredentialEventKind::Refreshed(lease) => RunEvent::CredentialLeased {
+            reference: reference.to_owned(),
+            key_hash: lease.key_hash,
+            not_before: lease.not_before,
+            not_after: lease.not_after,
+        },
+        CredentialEventKind::Served(lease) => RunEvent::CredentialServed { key_hash: lease.key_hash },
+        CredentialEventKind::Refused { reason } => RunEvent::CredentialRefused { reason: reason.to_owned() },
+        CredentialEventKind::Failed { code } => {
+            RunEvent::CredentialRefused { reason: format!("not lent: {code}") }
+        }
     }
 }

@@ -99,9 +99,9 @@ impl Control {
         Ok(SecretBytes::new(packed))
     }
 
-    /// One sign of life; `None` when nobody answered.
-    pub(super) async fn beat(&self) -> Option<Result<Pulse>> {
-        match tokio::time::timeout(PATIENCE, self.client.post("/runner/v1/heartbeat", &())).await {
+    /// One sign of life; `None` when nobody answered within `patience`.
+    pub(super) async fn beat(&self, patience: Duration) -> Option<Result<Pulse>> {
+        match tokio::time::timeout(patience, self.client.post("/runner/v1/heartbeat", &())).await {
             Ok(Err(error)) if passing(&error) => None,
             Ok(answer) => Some(answer.map_err(failure)),
             Err(_) => None,
@@ -139,7 +139,7 @@ pub(super) async fn heartbeats(control: Arc<Control>, every: Duration, halt: Hal
     times.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         times.tick().await;
-        match control.beat().await {
+        match control.beat(every * 2).await {
             Some(Ok(Pulse { cancel: true, .. })) => halt.call(Why::Cancelled),
             Some(Err(_)) => return halt.call(Why::Over),
             Some(Ok(_)) | None => {}
@@ -151,8 +151,13 @@ pub(super) async fn heartbeats(control: Arc<Control>, every: Duration, halt: Hal
 pub(super) async fn unless_halted<T>(halt: &Halt, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
         done = work => done,
-        () = halt.token.cancelled() => Err(Error::conflict("halted", "the run was stopped")),
+        () = halt.token.cancelled() => Err(halted()),
     }
+}
+
+/// What a stopped run has instead of a result.
+pub(super) fn halted() -> Error {
+    Error::conflict("halted", "the run was stopped")
 }
 
 /// Whether the same call may be answered later.

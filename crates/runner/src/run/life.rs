@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::task::spawn_blocking;
 use tokio_util::task::AbortOnDropHandle;
-use writ_crypto::SecretString;
+use writ_crypto::{SecretString, hash::sha256};
 use writ_kernel::{Error, Result, Timestamp, World};
 use writ_wire::{
     runner::{Claim, Finish, Pulse, RunEvent},
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     sandbox::{ACCOUNTS, Account, Isolation, Job, Launcher, Level, Limits, Sandbox},
     static_gate::{self, GatePolicy},
-    tool::{Setting, Tool},
+    tool::{Preference, Setting, Tool},
     workspace::{ArchiveLimits, PrivateMounts, Workspace},
 };
 
@@ -47,6 +48,7 @@ pub async fn live(
     world: World,
 ) -> Result<()> {
     let control = Arc::new(Control::new(&bootstrap, &world)?);
+    let preparing = AbortOnDropHandle::new(tokio::spawn(prepare(bootstrap.preference())));
     let claim = control.claim().await?;
     let halt = Halt::default();
     let every = Duration::from_secs(u64::from(claim.heartbeat_seconds.max(1)));
@@ -56,12 +58,20 @@ pub async fn live(
     let terms = Terms::of(&claim, &bootstrap, world.now());
     let (reports, uploading) = uploader::start(Arc::clone(&control), halt.clone(), terms.give_up);
     let _uploading = AbortOnDropHandle::new(uploading);
-    let voice = Arc::new(Voice::new(world.clone(), reports.clone()));
+    let voice = Arc::new(Voice::new(world.clone(), reports.clone(), halt.clone(), terms.stop_at));
     voice.keep_quiet("canary", [claim.canary.as_str()]);
     voice.keep_quiet("run-token", [claim.session.as_str(), bootstrap.token.expose()]);
     let run = Run { bootstrap, claim, control, reports, voice, halt, world, terms };
-    let (ending, wiped) = Box::pin(run.work(mounts.as_ref(), launcher)).await;
+    let (ending, wiped) = Box::pin(run.work(mounts.as_ref(), launcher, preparing)).await;
     run.finish(ending, wiped).await
+}
+
+/// What needs no word from the control plane: the tool, and the hash of this very program.
+async fn prepare(preference: Preference) -> Result<(Tool, String)> {
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let (tool, digest) = tokio::join!(Tool::find(&preference, &search), spawn_blocking(binding::own_digest));
+    let digest = digest.map_err(|error| Error::internal("hash the runner").because(error))??;
+    Ok((tool?, digest))
 }
 
 /// Stops the run when the operating system asks for it.
@@ -98,6 +108,8 @@ impl Terms {
     }
 }
 
+type Preparing = AbortOnDropHandle<Result<(Tool, String)>>;
+
 /// One run.
 pub(super) struct Run {
     pub(super) bootstrap: Bootstrap,
@@ -121,13 +133,18 @@ pub(super) struct Stage<'a> {
 
 impl Run {
     /// All the work, and whether nothing of the workspace is left.
-    async fn work(&self, mounts: Option<&PrivateMounts>, launcher: Launcher) -> (Ending, bool) {
+    async fn work(
+        &self,
+        mounts: Option<&PrivateMounts>,
+        launcher: Launcher,
+        preparing: Preparing,
+    ) -> (Ending, bool) {
         let Bootstrap { workspace_parent, workspace_bytes, .. } = &self.bootstrap;
         let mut workspace = match Workspace::create(workspace_parent.as_deref(), mounts, *workspace_bytes) {
             Ok(workspace) => workspace,
             Err(error) => return (self.failed(&error).await, true),
         };
-        let ending = match Box::pin(self.inside(&workspace, mounts, launcher)).await {
+        let ending = match Box::pin(self.inside(&workspace, mounts, launcher, preparing)).await {
             Ok(ending) => ending,
             Err(error) => self.failed(&error).await,
         };
@@ -146,17 +163,10 @@ impl Run {
         workspace: &Workspace,
         mounts: Option<&PrivateMounts>,
         launcher: Launcher,
+        preparing: Preparing,
     ) -> Result<Ending> {
-        let search = std::env::var_os("PATH").unwrap_or_default();
-        let preference = self.bootstrap.preference();
-        let (tool, packed, runner_digest) = tokio::join!(
-            Tool::find(&preference, &search),
-            unless_halted(&self.halt, self.control.configuration()),
-            tokio::task::spawn_blocking(binding::own_digest),
-        );
-        let runner_digest =
-            runner_digest.map_err(|error| Error::internal("hash the runner").because(error))??;
-        workspace.unpack(packed?.expose(), &ArchiveLimits::default())?;
+        let packed = unless_halted(&self.halt, self.control.configuration()).await?;
+        workspace.unpack(packed.expose(), &ArchiveLimits::default())?;
         if binding::tree_digest(&workspace.config())? != self.claim.configuration_digest {
             return Err(Error::conflict(
                 "configuration_changed",
@@ -167,7 +177,8 @@ impl Run {
         if let Some(refused) = self.check(workspace).await {
             return Ok(refused);
         }
-        let tool = tool?;
+        let (tool, runner_digest) =
+            preparing.await.map_err(|error| Error::internal("find the tool").because(error))??;
         let (name, version) = (tool.flavour.name(), tool.version);
         self.voice.say("runner", &format!("{name} {version}")).await;
         let mut stage = Stage { workspace, sandbox: sandbox(launcher)?, tool, runner_digest, local: None };
@@ -273,17 +284,21 @@ impl Run {
         })
     }
 
-    /// Tells the end. The output's digest covers every line, so nothing is said after it is taken.
+    /// Tells the end. The output's digest covers every line, so nothing is said after it.
     async fn finish(self, ending: Ending, wiped: bool) -> Result<()> {
         let why = self.halt.why();
         let ending = ending.stopped(why);
-        // What cannot be delivered any more is not waited for: the digest tells that it is missing.
-        let _ = self.reports.delivered().await;
+        if self.voice.lost() > 0 {
+            let lost = format!("{} lines of output could not be delivered in time", self.voice.lost());
+            self.voice.say("runner", &lost).await;
+        }
+        // Without anybody who takes reports there is no output; the end itself may still be heard.
+        let output_digest = self.reports.delivered().await.unwrap_or_else(|_| binding::written(&sha256(b"")));
         let finish = Finish {
             succeeded: ending.succeeded,
             cancelled: why == Some(Why::Cancelled) && !ending.succeeded,
             outcome: ending.outcome,
-            output_digest: self.voice.digest(),
+            output_digest,
             redactions: self.voice.redactions(),
             state: ending.state,
             wiped,

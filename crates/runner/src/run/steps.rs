@@ -16,7 +16,7 @@ use writ_wire::{
 use super::{
     binding::{self, LockFile},
     borrowing::Lease,
-    control::unless_halted,
+    control::{halted, unless_halted},
     ending::{self, Ending},
     facts,
     life::{RESERVE, Run, Stage},
@@ -36,6 +36,8 @@ struct Planned {
     /// With every secret in it.
     document: Value,
     before: StateFacts,
+    /// The state before, as it is told.
+    mark: Option<StateMark>,
 }
 
 impl Run {
@@ -47,9 +49,7 @@ impl Run {
         if !init.succeeded() {
             return Ok(self.step_failed(&init));
         }
-        let (before, document) = self.step("state", async |watch| drive.pull(watch).await).await?;
-        let mark = self.mark(&before, &document)?;
-        let planned = match self.plan(&drive, before).await? {
+        let planned = match self.plan(&drive).await? {
             Ok(planned) => planned,
             Err(ending) => return Ok(ending),
         };
@@ -66,18 +66,25 @@ impl Run {
             PlanDecision::Refused { reason } => Ending::bad("refused", reason, None),
         };
         self.voice.say("runner", &ending.outcome.detail).await;
-        ending.state = mark;
+        ending.state = planned.mark;
         Ok(ending)
     }
 
     /// Makes the plan. What the tool says meanwhile is held back until the plan's secrets are known.
-    async fn plan(&self, drive: &Drive<'_>, before: StateFacts) -> Result<Result<Planned, Ending>> {
-        let (mut outcome, mut file, mut held) = self.plan_once(drive).await?;
+    async fn plan(&self, drive: &Drive<'_>) -> Result<Result<Planned, Ending>> {
+        // Reading the state takes no lock, so that it need not wait.
+        let (planned, pulled) =
+            tokio::join!(self.plan_once(drive), self.step("state", async |watch| drive.pull(watch).await));
+        let (mut outcome, mut file, mut held) = planned?;
         if self.unlocked(drive, &outcome).await? {
             (outcome, file, held) = self.plan_once(drive).await?;
         }
         let Some(file) = file else {
-            if self.learn_state(drive, &before).await.is_ok() {
+            let known = match &pulled {
+                Ok((before, _)) => self.learn_state(drive, before).await.is_ok(),
+                Err(_) => false,
+            };
+            if known {
                 self.voice.release("plan", held).await;
             } else {
                 self.voice
@@ -86,16 +93,19 @@ impl Run {
             }
             return Ok(Err(self.step_failed(&outcome)));
         };
+        let (before, state) = pulled?;
+        let mark = self.mark(&before, &state)?;
         let document = self.step("show", async |watch| drive.show_plan(&file, watch).await).await?;
         let document: Value = serde_json::from_slice(document.json.expose())
             .map_err(|_| Error::internal("the tool's plan document is malformed"))?;
         self.voice.learn(&sensitive_values(&document));
         self.voice.release("plan", held).await;
-        Ok(Ok(Planned { file, document, before }))
+        Ok(Ok(Planned { file, document, before, mark }))
     }
 
     async fn plan_once(&self, drive: &Drive<'_>) -> Result<(StepOutcome, Option<PlanFile>, Vec<Chunk>)> {
         let mode = if self.claim.mode == Mode::Destroy { PlanMode::Destroy } else { PlanMode::Apply };
+        self.may_begin("plan")?;
         let (sink, mut chunks) = mpsc::channel(CHUNKS);
         let planning = async {
             let watch = self.watch(sink);
@@ -136,6 +146,10 @@ impl Run {
             return Ok(());
         }
         let shown = self.afterwards("show", async |watch| drive.show_state(watch).await).await?;
+        self.learn(&shown)
+    }
+
+    fn learn(&self, shown: &SecretBytes) -> Result<()> {
         let shown: Value = serde_json::from_slice(shown.expose())
             .map_err(|_| Error::internal("the tool's state document is malformed"))?;
         self.voice.learn(&sensitive_values(&shown));
@@ -178,13 +192,14 @@ impl Run {
         if self.unlocked(drive, &outcome).await? {
             outcome = self.step("apply", async |watch| drive.apply(&planned.file, watch).await).await?;
         }
-        let after = self.afterwards("state", async |watch| drive.pull(watch).await).await.ok();
-        let after_facts = after.as_ref().map(|(facts, _)| facts);
+        let (after, shown) = tokio::join!(
+            self.afterwards("state", async |watch| drive.pull(watch).await),
+            self.afterwards("show", async |watch| drive.show_state(watch).await),
+        );
         // Values that only applying made are known from here on, for the outputs and for what is said of a failure.
-        let learnt = match after_facts {
-            Some(facts) => self.learn_state(drive, facts).await.is_ok(),
-            None => false,
-        };
+        let learnt = shown.and_then(|shown| self.learn(&shown)).is_ok();
+        let after = after.ok();
+        let after_facts = after.as_ref().map(|(facts, _)| facts);
         let verdict = outcome.verdict(Some(&planned.before), after_facts);
         let mut ending = Ending::of_apply(self.claim.mode, &outcome, verdict, self.because(&outcome));
         if let Some((facts, state)) = &after {
@@ -210,6 +225,7 @@ impl Run {
 
     /// A step whose output is said as it comes. Ends when the run is stopped or its time is up.
     async fn step<T>(&self, step: &'static str, work: impl AsyncFnOnce(&Watch) -> Result<T>) -> Result<T> {
+        self.may_begin(step)?;
         let (sink, chunks) = mpsc::channel(CHUNKS);
         self.heard(step, self.watch(sink), chunks, work).await
     }
@@ -237,6 +253,18 @@ impl Run {
             work(&watch).await
         };
         tokio::join!(working, self.voice.hear(step, chunks)).0
+    }
+
+    /// A step that would be stopped at once is not begun.
+    fn may_begin(&self, step: &str) -> Result<()> {
+        if self.halt.why().is_some() {
+            return Err(halted());
+        }
+        if self.world.now() >= self.terms.stop_at {
+            return Err(Error::timeout("timed_out", format!("there was no time left for `{step}`"))
+                .hint("allow the deployment more time"));
+        }
+        Ok(())
     }
 
     fn watch(&self, sink: mpsc::Sender<Chunk>) -> Watch {

@@ -7,13 +7,17 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
+use writ_crypto::hash::Sha256;
 use writ_kernel::{Error, Result, Timestamp};
 use writ_wire::{
     deployments::OutputLine,
     runner::{Pulse, PushEvents, PushOutput, RunEvent},
 };
 
-use super::control::{Control, Halt, Why};
+use super::{
+    binding::written,
+    control::{Control, Halt, Why},
+};
 
 /// The most reports that wait; who has more to say waits too, and so does the tool.
 const WAITING: usize = 2_000;
@@ -31,7 +35,7 @@ enum Report {
     /// An event that is pushed alone, and whose answer is wanted.
     Asked(RunEvent, oneshot::Sender<Pulse>),
     /// Answered when everything before it is taken.
-    Mark(oneshot::Sender<()>),
+    Mark(oneshot::Sender<String>),
 }
 
 /// Where reports are handed in. Cheap to clone.
@@ -60,11 +64,12 @@ impl Reports {
         answered.await.map_err(|_| lost())
     }
 
-    /// Waits until everything handed in before is taken.
+    /// Waits until everything handed in before is taken, and gives the SHA-256 of all lines taken so far, each with a
+    /// line end: `sha256:<hex>`.
     ///
     /// # Errors
     /// `Unavailable` when the run is over and it never will be.
-    pub(super) async fn delivered(&self) -> Result<()> {
+    pub(super) async fn delivered(&self) -> Result<String> {
         let (mark, reached) = oneshot::channel();
         self.0.send(Report::Mark(mark)).await.map_err(|_| lost())?;
         reached.await.map_err(|_| lost())
@@ -85,10 +90,11 @@ pub(super) fn start(control: Arc<Control>, halt: Halt, give_up: Timestamp) -> (R
 async fn push_all(control: Arc<Control>, halt: Halt, give_up: Timestamp, mut queue: mpsc::Receiver<Report>) {
     let mut next = queue.recv().await;
     let mut push = 0;
+    let mut digest = Sha256::new();
     while let Some(first) = next {
         let (batch, following) = gather(first, &mut queue).await;
         push += u64::from(!matches!(batch, Batch::Mark(_)));
-        match deliver(&control, push, batch, give_up).await {
+        match deliver(&control, push, batch, &mut digest, give_up).await {
             Ok(Pulse { cancel: false, .. }) => {}
             Ok(Pulse { cancel: true, .. }) => halt.call(Why::Cancelled),
             Err(error) => {
@@ -103,10 +109,22 @@ async fn push_all(control: Arc<Control>, halt: Halt, give_up: Timestamp, mut que
     }
 }
 
-async fn deliver(control: &Control, push: u64, batch: Batch, give_up: Timestamp) -> Result<Pulse> {
+async fn deliver(
+    control: &Control,
+    push: u64,
+    batch: Batch,
+    digest: &mut Sha256,
+    give_up: Timestamp,
+) -> Result<Pulse> {
     let until = Some(give_up);
     match batch {
-        Batch::Lines(lines) => control.insist("/runner/v1/output", &PushOutput { push, lines }, until).await,
+        Batch::Lines(lines) => {
+            for line in &lines {
+                digest.update(line.text.as_bytes());
+                digest.update(b"\n");
+            }
+            control.insist("/runner/v1/output", &PushOutput { push, lines }, until).await
+        }
         Batch::Events(events, asked) => {
             let pulse: Pulse =
                 control.insist("/runner/v1/events", &PushEvents { push, events }, until).await?;
@@ -115,7 +133,7 @@ async fn deliver(control: &Control, push: u64, batch: Batch, give_up: Timestamp)
             Ok(pulse)
         }
         Batch::Mark(mark) => {
-            let _ = mark.send(());
+            let _ = mark.send(written(&digest.clone().finish()));
             Ok(Pulse { cancel: false, release: None })
         }
     }
@@ -124,7 +142,7 @@ async fn deliver(control: &Control, push: u64, batch: Batch, give_up: Timestamp)
 enum Batch {
     Lines(Vec<OutputLine>),
     Events(Vec<RunEvent>, Option<oneshot::Sender<Pulse>>),
-    Mark(oneshot::Sender<()>),
+    Mark(oneshot::Sender<String>),
 }
 
 /// As many reports of one kind as may go together, and the one after them, if it is here already.

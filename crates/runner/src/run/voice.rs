@@ -6,12 +6,11 @@ use std::{
 };
 
 use tokio::sync::mpsc;
-use writ_crypto::hash::{Sha256, hex};
-use writ_kernel::World;
+use writ_kernel::{Timestamp, World};
 use writ_redact::{Redactor, Rules, Values};
 use writ_wire::deployments::OutputLine;
 
-use super::{speech::spoken, uploader::Reports};
+use super::{control::Halt, speech::spoken, uploader::Reports};
 use crate::tool::{Chunk, Stream};
 
 /// A longer line of raw output is passed on in pieces, as plain text.
@@ -19,30 +18,31 @@ const RAW: usize = 1 << 20;
 /// A longer redacted line is cut into several.
 const LINE: usize = 16 << 10;
 
-/// The voice of one run. What goes in is raw; what comes out, through [`Reports`], is redacted, line by line, and
-/// counted into one digest.
+/// The voice of one run. What goes in is raw; what comes out, through [`Reports`], is redacted, line by line.
 pub(super) struct Voice {
     world: World,
     reports: Reports,
+    halt: Halt,
+    stop_at: Timestamp,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     values: Values,
     redactor: Redactor,
-    digest: Sha256,
     /// Redacted, and not a whole line yet.
     pending: Vec<u8>,
     heard: u64,
+    lost: u64,
 }
 
 impl Voice {
-    pub(super) fn new(world: World, reports: Reports) -> Self {
+    /// A voice that waits for room until the run is stopped or it is `stop_at`.
+    pub(super) fn new(world: World, reports: Reports, halt: Halt, stop_at: Timestamp) -> Self {
         let values = Values::new();
         let redactor = Redactor::new(&Rules::standard(), &values);
-        let inner =
-            Mutex::new(Inner { values, redactor, digest: Sha256::new(), pending: Vec::new(), heard: 0 });
-        Self { world, reports, inner }
+        let inner = Mutex::new(Inner { values, redactor, pending: Vec::new(), heard: 0, lost: 0 });
+        Self { world, reports, halt, stop_at, inner }
     }
 
     /// From here on none of `secrets` is said, except those too short or common to be told from ordinary text.
@@ -98,14 +98,14 @@ impl Voice {
         self.end(step, ears).await;
     }
 
+    /// How many lines were not delivered.
+    pub(super) fn lost(&self) -> u64 {
+        self.inner().lost
+    }
+
     /// How many bytes of output were heard so far.
     pub(super) fn heard(&self) -> u64 {
         self.inner().heard
-    }
-
-    /// SHA-256 of every line said so far, each with a line end.
-    pub(super) fn digest(&self) -> String {
-        format!("sha256:{}", hex(&self.inner().digest.clone().finish()))
     }
 
     /// How many secrets of each kind were kept.
@@ -140,11 +140,11 @@ impl Voice {
         lines
     }
 
-    /// Puts text through the redactor, and counts the whole lines that come out of it. All text is one stream, so
+    /// Puts text through the redactor, and gives the whole lines that come out of it. All text is one stream, so
     /// that a secret over several lines, like a private key, is seen as one.
     fn put(&self, text: &str, last: bool) -> Vec<String> {
         let mut inner = self.inner();
-        let Inner { redactor, digest, pending, .. } = &mut *inner;
+        let Inner { redactor, pending, .. } = &mut *inner;
         redactor.push(text.as_bytes(), pending);
         if last {
             redactor.finish(pending);
@@ -157,17 +157,26 @@ impl Voice {
         if !pending.is_empty() && (last || pending.len() > RAW) {
             lines.extend(cut(&printable(&String::from_utf8_lossy(&std::mem::take(pending)))));
         }
-        for line in &lines {
-            digest.update(line.as_bytes());
-            digest.update(b"\n");
-        }
         lines
     }
 
+    /// Hands lines in. While there is no room, the tool waits; but a tool that is to end must not be kept from that, so
+    /// once the run is stopped or its time is up, what finds no room is lost.
     async fn send(&self, step: &str, lines: Vec<String>) {
         for text in lines {
             let line = OutputLine { sequence: 0, at: self.world.now(), step: step.to_owned(), text };
-            self.reports.line(line).await;
+            tokio::select! {
+                biased;
+                () = self.reports.line(line) => {}
+                () = self.hurry() => self.inner().lost += 1,
+            }
+        }
+    }
+
+    async fn hurry(&self) {
+        tokio::select! {
+            () = self.halt.token.cancelled() => {}
+            () = tokio::time::sleep(self.stop_at.since(self.world.now())) => {}
         }
     }
 

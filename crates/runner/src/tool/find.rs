@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::{process::Command, time::timeout};
+use tokio::{process::Command, task::spawn_blocking, time::timeout};
 use writ_crypto::hash::{Sha256, hex};
 use writ_kernel::{Error, Result};
 
@@ -109,12 +109,15 @@ impl Tool {
             Preference::Path(path) => executable(path),
         };
         let path = path.ok_or_else(|| missing(preference))?;
-        let (flavour, version) = ask(&path).await?;
+        let binary = path.clone();
+        let (told, hashed) = tokio::join!(ask(&path), spawn_blocking(move || digest(&binary)));
+        let (flavour, version) = told?;
         if version < flavour.oldest() || version.major > flavour.oldest().major {
             return Err(wrong_version(flavour, version));
         }
-        let sha256 = digest(&path)
-            .map_err(|error| Error::internal(format!("read `{}`", path.display())).because(error))?;
+        let unreadable = || Error::internal(format!("read `{}`", path.display()));
+        let hashed = hashed.map_err(|error| unreadable().because(error))?;
+        let sha256 = hashed.map_err(|error| unreadable().because(error))?;
         Ok(Self { path, flavour, version, sha256 })
     }
 }

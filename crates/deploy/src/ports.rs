@@ -43,7 +43,7 @@ pub struct Launch {
     pub token: SecretString,
     /// When everything must be over.
     pub deadline: Timestamp,
-    /// Names the state file of deployments whose state is local: `<tenant>/<environment>/<target>`.
+    /// Names the state file of deployments whose state is local: `<tenant>/<environment>/<target>/`.
     pub local_state: LocalState,
 }
 

@@ -75,7 +75,8 @@ impl LocalRunners {
             .states
             .join(launch.tenant.to_string())
             .join(launch.local_state.environment.to_string())
-            .join(format!("{}.tfstate", launch.local_state.target));
+            .join(&launch.local_state.target)
+            .join("terraform.tfstate");
         let bootstrap = json!({
             "serverUrl": self.server_url,
             "pin": self.pin,
@@ -142,9 +143,9 @@ fn start_of(process: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The name of the program, in parentheses, may hold anything; what follows it are plain words.
     let mut words = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let state = words.next()?;
+    let letter = words.next()?;
     let start = words.nth(18)?;
-    (!matches!(state, "Z" | "X")).then(|| start.parse().ok()).flatten()
+    (!matches!(letter, "Z" | "X")).then(|| start.parse().ok()).flatten()
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ pub(crate) async fn tenants_pending(tx: &mut SystemTx) -> Result<Vec<TenantId>> 
 /// How many leaves of all tenants wait to be put into their logs.
 pub(crate) async fn count_pending(tx: &mut SystemTx) -> Result<i64> {
     let (count,) = on!(tx, |conn| {
-        sqlx::query_as::<_, (i64,)>("SELECT count(*) FROM evidence_leaves WHERE position IS NULL").fetch_one(conn)
+        sqlx::query_as::<_, (i64,)>("SELECT count(*) FROM evidence_leaves WHERE position IS NULL")
+            .fetch_one(conn)
     })?;
     Ok(count)
 }
@@ -190,7 +191,8 @@ pub(crate) async fn log(tx: &mut Tx, name: &LogName) -> Result<Option<Log>> {
 }
 
 /// Gives up to `limit` leaves without a place the places from `first` on, oldest first of those visible, and returns
-/// each with its place, its text and the hash in its receipt, in the order of the log.
+/// each with its place, its text and the hash in its receipt, in the order of the log. The transaction holds the log, so
+/// nobody else gives out places meanwhile.
 pub(crate) async fn place_leaves(tx: &mut Tx, first: u64, limit: i64) -> Result<Vec<(i64, String, Vec<u8>)>> {
     let first = to_row(first)?;
     let mut placed = on!(tx, |conn, tenant| {
@@ -198,7 +200,7 @@ pub(crate) async fn place_leaves(tx: &mut Tx, first: u64, limit: i64) -> Result<
             "UPDATE evidence_leaves SET position = picked.place
              FROM (SELECT leaf_id AS picked_id, $2 + row_number() OVER (ORDER BY leaf_id) - 1 AS place
                    FROM evidence_leaves WHERE tenant_id = $1 AND position IS NULL ORDER BY leaf_id LIMIT $3) AS picked
-             WHERE tenant_id = $1 AND leaf_id = picked.picked_id AND position IS NULL
+             WHERE tenant_id = $1 AND leaf_id = picked.picked_id
              RETURNING position, leaf, leaf_hash",
         )
         .bind(tenant)

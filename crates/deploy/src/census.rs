@@ -20,5 +20,8 @@ pub struct Census {
 /// When the database fails.
 pub async fn census(db: &Db) -> Result<Census> {
     let mut tx = db.system_read().await?;
-    Ok(Census { deployments: sql::count_by_state(&mut tx).await?, runs: runs::sql::count_by_state(&mut tx).await? })
+    Ok(Census {
+        deployments: sql::count_by_state(&mut tx).await?,
+        runs: runs::sql::count_by_state(&mut tx).await?,
+    })
 }

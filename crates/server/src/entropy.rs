@@ -43,7 +43,9 @@ pub(crate) fn trust(source: &HttpSource) -> Result<Trust> {
     let invalid = |why: &str| Err(Error::invalid("configuration", why.to_owned()));
     match (&source.authority, &source.pin) {
         (Some(authority), None) => Ok(Trust::Authority(authority.clone())),
-        (None, Some(pin)) => pin.parse().map(Trust::Pin).or_else(|_| invalid("a pin is 64 hexadecimal digits")),
+        (None, Some(pin)) => {
+            pin.parse().map(Trust::Pin).or_else(|_| invalid("a pin is 64 hexadecimal digits"))
+        }
         (None, None) if source.url.starts_with("http://") => Ok(Trust::Loopback),
         (None, None) => invalid("a source over https has an `authority` or a `pin`"),
         (Some(_), Some(_)) => invalid("a source has an `authority` or a `pin`, not both"),
@@ -53,10 +55,15 @@ pub(crate) fn trust(source: &HttpSource) -> Result<Trust> {
 /// Asks a source over HTTP. Runs on the thread that reads the source ahead, on a runtime of its own: the server waits
 /// for nobody's randomness.
 fn fetch(source: &HttpSource) -> Result<Fetch> {
-    let invalid = |error: &dyn std::fmt::Display| Error::invalid("configuration", format!("an entropy source: {error}"));
+    let invalid = |error: &dyn std::fmt::Display| {
+        Error::invalid("configuration", format!("an entropy source: {error}"))
+    };
     let (base, path) = split(&source.url);
     // Retries are spread by the operating system: what is configured here is not there yet.
-    let client = ClientConfig { timeout: Duration::from_secs(10), ..ClientConfig::new(base, trust(source)?, Arc::new(Entropy::os())) };
+    let client = ClientConfig {
+        timeout: Duration::from_secs(10),
+        ..ClientConfig::new(base, trust(source)?, Arc::new(Entropy::os()))
+    };
     let client = Client::new(client).map_err(|error| invalid(&error))?;
     let asked = Mutex::new(None::<Instant>);
     let path = path.to_owned();
@@ -154,7 +161,11 @@ impl Watch {
             };
             match (was_well, well, &status.state) {
                 (true, false, State::Failed(reason)) => {
-                    tracing::error!(source = status.name, reason, "an entropy source failed and is not used until the next start");
+                    tracing::error!(
+                        source = status.name,
+                        reason,
+                        "an entropy source failed and is not used until the next start"
+                    );
                 }
                 (true, false, _) => tracing::error!(source = status.name, "an entropy source gives nothing"),
                 (false, true, _) => tracing::info!(source = status.name, "an entropy source gives again"),

@@ -76,13 +76,7 @@ pub async fn serve(
     let address = local(&listener)?;
     let metrics = Metrics::new();
     let router = router(&config, &gate, &rooms, &metrics);
-    let launcher = LocalRunners {
-        config: config.runner.clone(),
-        program: std::env::current_exe().map_err(|error| Error::internal("own program").because(error))?,
-        server_url: format!("https://{}", reachable(address)),
-        pin: pin.clone(),
-        states: config.data_dir.join("states"),
-    };
+    let launcher = launcher(&config, address, &pin)?;
     let terms = writ_deploy::Terms {
         runs_of_tenant: config.runner.runs_of_tenant,
         silence: Duration::from_secs(config.runner.silence_seconds),
@@ -201,6 +195,16 @@ impl writ_deploy::ports::Principals for People {
     }
 }
 
+fn launcher(config: &Config, address: SocketAddr, pin: &str) -> Result<LocalRunners> {
+    Ok(LocalRunners {
+        config: config.runner.clone(),
+        program: std::env::current_exe().map_err(|error| Error::internal("own program").because(error))?,
+        server_url: format!("https://{}", reachable(address)),
+        pin: pin.to_owned(),
+        states: config.data_dir.join("states"),
+    })
+}
+
 fn limits(config: &Config) -> writ_gate::Limits {
     let limits = &config.limits;
     writ_gate::Limits {
@@ -230,7 +234,7 @@ fn certificate(config: &Config, now: Timestamp) -> Result<Pem> {
         return Ok(pem);
     }
     let hosts = [config.server.host.clone()];
-    let pem = Pem::self_made(&hosts, now, Duration::from_secs(365 * 24 * 3600))?;
+    let pem = Pem::self_made(&hosts, now, Duration::from_hours(365 * 24))?;
     pem.save(&chain, &key)?;
     Ok(pem)
 }

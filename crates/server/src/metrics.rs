@@ -128,9 +128,21 @@ impl Metrics {
         );
         registry.register("deployments", "Deployments, by state", metrics.deployments.clone());
         registry.register("runs", "Runs, by state", metrics.runs.clone());
-        registry.register("evidence_pending", "Leaves that wait for their place in a log", metrics.pending.clone());
-        registry.register("entropy_source_up", "1 while a source of randomness gives some", metrics.sources.clone());
-        registry.register("disk_free_bytes", "Bytes free where the data directory is", metrics.disk_free.clone());
+        registry.register(
+            "evidence_pending",
+            "Leaves that wait for their place in a log",
+            metrics.pending.clone(),
+        );
+        registry.register(
+            "entropy_source_up",
+            "1 while a source of randomness gives some",
+            metrics.sources.clone(),
+        );
+        registry.register(
+            "disk_free_bytes",
+            "Bytes free where the data directory is",
+            metrics.disk_free.clone(),
+        );
     }
 
     /// Looks at what changes by itself.
@@ -180,7 +192,7 @@ impl Metrics {
             Event::Refused => self.handshake("refused"),
             Event::HandshakeFailed => self.handshake("failed"),
             Event::Secured(secured) => {
-                self.handshake(if secured.post_quantum { "post_quantum" } else { "classical" })
+                self.handshake(if secured.post_quantum { "post_quantum" } else { "classical" });
             }
         }
     }

@@ -28,7 +28,8 @@ pub(crate) fn harden() -> Result<()> {
 /// # Errors
 /// `Unavailable` when the file system does not tell.
 pub(crate) fn disk_free(directory: &Path) -> Result<u64> {
-    let told = statvfs(directory)
-        .map_err(|error| Error::unavailable("data_dir", "the data directory cannot be looked at").because(error))?;
+    let told = statvfs(directory).map_err(|error| {
+        Error::unavailable("data_dir", "the data directory cannot be looked at").because(error)
+    })?;
     Ok(told.f_bavail.saturating_mul(told.f_frsize))
 }

@@ -71,7 +71,10 @@ async fn readyz(State(sys): State<Sys>) -> Outcome<Json<Health>> {
     }
     let free = process::disk_free(&sys.data_dir)?;
     let low = (free < sys.disk_free_bytes).then(|| {
-        format!("only {} MiB are free where the data directory is; once it is full, nothing is accepted", free >> 20)
+        format!(
+            "only {} MiB are free where the data directory is; once it is full, nothing is accepted",
+            free >> 20
+        )
     });
     let status = if low.is_some() { "degraded" } else { "ok" };
     Ok(Json(Health {
@@ -96,7 +99,8 @@ async fn init(State(sys): State<Sys>, Json(wanted): Json<InitRequest>) -> Outcom
     let admin: Name = wanted.admin.parse().map_err(|error: Error| error.at("admin"))?;
     // A task of its own: a client that goes away must not leave keys held that were never written.
     let begun = tokio::spawn(begin(sys.gate, protecting(wanted.protection), admin)).await;
-    let (shares, token) = begun.map_err(|error| Error::internal("the beginning broke off").because(error))??;
+    let (shares, token) =
+        begun.map_err(|error| Error::internal("the beginning broke off").because(error))??;
     Ok(Json(InitResponse { shares: plain(&shares), enrolment_token: Some(token.expose().to_owned()) }))
 }
 

@@ -1,6 +1,11 @@
 //! A place for servers to stand, and a client that shows everything of an answer.
 
-use std::{net::SocketAddr, path::{Path, PathBuf}, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
@@ -88,23 +93,18 @@ pub(crate) async fn start(config: Config) -> Result<Server> {
     let (stop, stopped) = oneshot::channel();
     let (ready, told) = oneshot::channel();
     let certificate = config.data_dir.join("server.pem");
-    let mut task = tokio::spawn(writ_server::serve(
-        config,
-        |listening| drop(ready.send(listening)),
-        async move {
+    let mut task =
+        tokio::spawn(writ_server::serve(config, |listening| drop(ready.send(listening)), async move {
             let _ = stopped.await;
-        },
-    ));
+        }));
     let listening = tokio::select! {
         listening = told => listening,
         ended = &mut task => return Err(ended.unwrap().unwrap_err()),
     };
-    let listening = match listening {
-        Ok(listening) => listening,
-        Err(_) => return Err(task.await.unwrap().unwrap_err()),
+    let Ok(writ_server::Ready { address, pin, metrics }) = listening else {
+        return Err(task.await.unwrap().unwrap_err());
     };
     let http = client(&certificate);
-    let writ_server::Ready { address, pin, metrics } = listening;
     Ok(Server { address, pin, metrics, certificate, http, stop: Some(stop), task })
 }
 
@@ -126,7 +126,7 @@ fn tls(certificate: &Path) -> ClientConfig {
 }
 
 fn client(certificate: &Path) -> reqwest::Client {
-    let builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60));
+    let builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(1));
     builder.tls_backend_preconfigured(tls(certificate)).build().unwrap()
 }
 

@@ -18,7 +18,8 @@ const METRICS: (&str, &str) = ("WRIT_SERVER_METRICS", "127.0.0.1:0");
 
 async fn scrape(server: &Server) -> String {
     let address = server.metrics.unwrap();
-    let answer = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(server.tls()).build().unwrap();
+    let answer =
+        reqwest::Client::builder().no_proxy().tls_backend_preconfigured(server.tls()).build().unwrap();
     answer.get(format!("http://{address}/metrics")).send().await.unwrap().text().await.unwrap()
 }
 
@@ -104,11 +105,14 @@ on_both! {
 /// Answers like a quantum generator.
 async fn generator() -> String {
     let router = Router::new()
-        .route("/good", get(async || {
-            let mut bytes = vec![0; 1500];
-            writ_crypto::Entropy::os().fill(&mut bytes);
-            bytes
-        }))
+        .route(
+            "/good",
+            get(async || {
+                let mut bytes = vec![0; 1500];
+                writ_crypto::Entropy::os().fill(&mut bytes);
+                bytes
+            }),
+        )
         .route("/stuck", get(async || vec![7_u8; 1024]))
         .route("/broken", get(async || StatusCode::NOT_FOUND));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -152,7 +156,8 @@ async fn what_cannot_be_used_is_named() {
     let ground = Ground::beside(&TestDb::sqlite().await);
     let server = ground.serve().await;
     let other = Ground::beside(&TestDb::sqlite().await);
-    let taken = start(other.config(&[("WRIT_SERVER_LISTEN", &server.address.to_string())])).await.err().unwrap();
+    let taken =
+        start(other.config(&[("WRIT_SERVER_LISTEN", &server.address.to_string())])).await.err().unwrap();
     assert_eq!(taken.code(), "address_in_use");
     let missing = [("WRIT_SERVER_CERTIFICATE", "/nonexistent.pem"), ("WRIT_SERVER_KEY", "/nonexistent.key")];
     assert_eq!(start(other.config(&missing)).await.err().unwrap().code(), "unreadable_file");

@@ -23,7 +23,8 @@ pub(crate) struct Operation {
 /// Every operation of the document.
 pub(crate) async fn all() -> &'static [Operation] {
     static ALL: OnceCell<Vec<Operation>> = OnceCell::const_new();
-    ALL.get_or_init(|| async { read(&serde_json::from_str(&writ_server::openapi().await.unwrap()).unwrap()) }).await
+    ALL.get_or_init(|| async { read(&serde_json::from_str(&writ_server::openapi().await.unwrap()).unwrap()) })
+        .await
 }
 
 fn read(document: &Value) -> Vec<Operation> {
@@ -131,8 +132,10 @@ impl Things {
         let key = id(&create("/api/v1/api-keys", wanted).await["key"]);
         let sessions = server.get(token, "/api/v1/sessions").await.json();
         let session = id(&sessions["items"][0]);
-        let wanted = |name: &str| json!({ "name": name, "environment": environment, "target": { "cloud": "local" },
-            "backend": { "kind": "local" } });
+        let wanted = |name: &str| {
+            json!({ "name": name, "environment": environment, "target": { "cloud": "local" },
+            "backend": { "kind": "local" } })
+        };
         let connection = id(&create("/api/v1/connections", wanted(name)).await);
         let spare = id(&create("/api/v1/connections", wanted(&format!("{name}-spare"))).await);
         let upload = server.request(Method::POST, "/api/v1/configurations").bearer_auth(token);
@@ -220,7 +223,6 @@ pub(crate) fn body(operation: &str, things: &Things) -> Value {
     match operation {
         "init" => json!({ "protection": { "kind": "dev-file" }, "admin": "root" }),
         "unseal" => json!({ "key": "nothing that opens" }),
-        "rotate" => json!({}),
         "rekey" => json!({ "protection": { "kind": "shamir", "threshold": 2, "shares": 3 } }),
         "create_tenant" => json!({ "name": fresh, "admin": "admin" }),
         "create_environment" => json!({ "name": fresh, "kind": "dev" }),
@@ -241,7 +243,8 @@ pub(crate) fn body(operation: &str, things: &Things) -> Value {
         "erase_subject" => json!({ "subject": things.person }),
         "output" => json!({ "sequence": 1, "lines": [] }),
         "events" => json!({ "events": [] }),
-        "plan" | "finish" => json!({}),
+        // Of runs, nobody gets as far as their bodies here.
+        "rotate" | "plan" | "finish" => json!({}),
         other => panic!("the document has an operation `{other}` with a body and no example of one here"),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 
 const STATUS: &str = "/api/v1/sys/seal-status";
 
-fn init(protection: Value) -> Value {
+fn init(protection: &Value) -> Value {
     json!({ "protection": protection, "admin": "root" })
 }
 
@@ -50,7 +50,7 @@ on_both! {
         early.must_be_problem(409, "unseal before init");
         assert_eq!(early.code(), "not_initialized");
         server.found().await;
-        let again = server.say("/api/v1/sys/init", &init(json!({ "kind": "dev-file" }))).await;
+        let again = server.say("/api/v1/sys/init", &init(&json!({ "kind": "dev-file" }))).await;
         again.must_be_problem(409, "init again");
         assert_eq!(again.code(), "already_initialized");
         server.stop().await;
@@ -70,7 +70,7 @@ on_both! {
     async fn shares_open_in_any_order_and_wrong_ones_do_not(house: &TestDb) {
         let ground = Ground::beside(house);
         let server = ground.serve().await;
-        let wanted = init(json!({ "kind": "shamir", "threshold": 2, "shares": 3 }));
+        let wanted = init(&json!({ "kind": "shamir", "threshold": 2, "shares": 3 }));
         let answer = server.say("/api/v1/sys/init", &wanted).await;
         let shares: Vec<String> = serde_json::from_value(answer.json()["shares"].clone()).unwrap();
         let enrolment = json!({ "token": answer.word("enrolmentToken") });
@@ -111,7 +111,7 @@ on_both! {
         let ground = Ground::beside(house);
         let server = ground.serve().await;
         let protection = json!({ "kind": "passphrase", "passphrase": "correct horse battery" });
-        let answer = server.say("/api/v1/sys/init", &init(protection)).await;
+        let answer = server.say("/api/v1/sys/init", &init(&protection)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         server.stop().await;
         let server = ground.serve().await;

@@ -75,7 +75,10 @@ pub(crate) async fn decide(
     let approve = wanted.verdict == Verdict::Approve;
     let comment = comment.map(|label| label.to_string());
     let vote = approvals::Vote { principal: caller.principal, approve, comment, at: now };
-    let state = approvals::decide(grant.tx(), &request, &wanted.binding, vote).await?;
+    let state = match approvals::decide(grant.tx(), &request, &wanted.binding, vote).await {
+        Ok(state) => state,
+        Err(error) => return Err(grant.refuse(error).await),
+    };
     let mut deployment = place.deployment;
     deployment.state = match state {
         approvals::State::Approved => State::Approved,

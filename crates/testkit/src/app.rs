@@ -65,6 +65,16 @@ impl App {
         self.ask(Some(&who.token), method, path, Body::from(body.to_string())).await
     }
 
+    /// POST of a JSON body as `who`, under an idempotency key.
+    pub async fn ask_with_key(&self, who: &Someone, key: &str, path: &str, body: Value) -> Answer {
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::AUTHORIZATION, format!("Bearer {}", who.token))
+            .header("idempotency-key", key)
+            .body(Body::from(body.to_string()));
+        self.answer(request.expect("a request")).await
+    }
+
     /// A request with a JSON body by nobody in particular.
     pub async fn anonymous(&self, method: Method, path: &str, body: &Value) -> Answer {
         self.ask(None, method, path, Body::from(body.to_string())).await
@@ -77,7 +87,10 @@ impl App {
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(body).expect("a request");
+        self.answer(request.body(body).expect("a request")).await
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Answer {
         let answer = self.0.clone().oneshot(request).await.expect("an answer");
         let (parts, body) = answer.into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();

@@ -220,8 +220,11 @@ fn ending(place: &Place, run: &RunRecord, finish: &Finish) -> Option<(State, Out
     match place.deployment.state {
         State::Planning | State::Applying if finish.cancelled => Some((State::Cancelled, told)),
         State::Applying if finish.succeeded => Some((State::Succeeded, told)),
-        // Without a permit nothing can have been applied, whatever the runner says.
-        State::Planning if finish.succeeded && run.permit.is_none() => Some((State::Succeeded, told)),
+        // Without a permit nothing can have been applied, and without a plan nothing was looked at, whatever the
+        // runner says.
+        State::Planning if finish.succeeded && run.permit.is_none() && place.deployment.plan.is_some() => {
+            Some((State::Succeeded, told))
+        }
         State::Planning | State::Applying => Some((State::Failed, told)),
         _ => None,
     }

@@ -146,7 +146,10 @@ pub(crate) async fn beat(tx: &mut Tx, id: Id<Run>, now: Timestamp) -> Result<()>
     Ok(())
 }
 
-/// Takes the number of a push; whether it is the next one.
+/// Takes the number of a push; whether it is the next one, and not one that was taken before.
+///
+/// # Errors
+/// `Conflict` when one before it is missing.
 pub(crate) async fn take_push(tx: &mut Tx, id: Id<Run>, push: u64, now: Timestamp) -> Result<bool> {
     let push = i64::try_from(push).unwrap_or(i64::MAX);
     let changed = execute!(tx, |conn, tenant| {
@@ -159,7 +162,19 @@ pub(crate) async fn take_push(tx: &mut Tx, id: Id<Run>, push: u64, now: Timestam
         .bind(now.micros())
         .execute(conn)
     })?;
-    Ok(changed == 1)
+    if changed == 1 {
+        return Ok(true);
+    }
+    let taken = on!(tx, |conn, tenant| {
+        sqlx::query_scalar::<_, i64>("SELECT pushes FROM runs WHERE tenant_id = $1 AND run_id = $2")
+            .bind(tenant)
+            .bind(id.uuid())
+            .fetch_one(conn)
+    })?;
+    if push > taken {
+        return Err(Error::conflict("push_missing", format!("push {} is missing", taken + 1)).at("push"));
+    }
+    Ok(false)
 }
 
 pub(crate) async fn set_isolation(tx: &mut Tx, id: Id<Run>, level: u8) -> Result<()> {

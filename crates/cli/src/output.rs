@@ -23,13 +23,13 @@ pub(crate) struct Failure {
     pub(crate) code: String,
     pub(crate) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) hint: Option<String>,
+    pub(crate) hint: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) field: Option<String>,
+    pub(crate) field: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) trace_id: Option<String>,
+    pub(crate) trace_id: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) receipt: Option<String>,
+    pub(crate) receipt: Option<Box<str>>,
     #[serde(skip)]
     pub(crate) exit: u8,
 }
@@ -182,7 +182,7 @@ impl Failure {
 
     /// What to do about it.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into());
         self
     }
 }
@@ -191,8 +191,8 @@ impl From<writ_kernel::Error> for Failure {
     fn from(error: writ_kernel::Error) -> Self {
         let exit = if error.kind() == writ_kernel::Kind::Invalid { 2 } else { 1 };
         let mut failure = Self::new(exit, error.code(), error.public());
-        failure.hint = error.advice().map(str::to_owned);
-        failure.field = error.field().map(str::to_owned);
+        failure.hint = error.advice().map(Into::into);
+        failure.field = error.field().map(Into::into);
         failure
     }
 }
@@ -221,7 +221,7 @@ impl From<writ_client::Error> for Failure {
             _ => (3, "answer", Some("is it a Writ server, and of this version? see `writ status`")),
         };
         let mut failure = Self::new(exit, code, error.to_string());
-        failure.hint = hint.map(str::to_owned);
+        failure.hint = hint.map(Into::into);
         failure
     }
 }
@@ -239,10 +239,10 @@ impl Failure {
         Self {
             code: problem.code.clone(),
             message,
-            hint: problem.hint.clone().or(wait).or(login),
-            field: problem.field.clone(),
-            trace_id: problem.trace_id.clone(),
-            receipt: problem.receipt.clone(),
+            hint: problem.hint.clone().or(wait).or(login).map(Into::into),
+            field: problem.field.as_deref().map(Into::into),
+            trace_id: problem.trace_id.as_deref().map(Into::into),
+            receipt: problem.receipt.as_deref().map(Into::into),
             exit: if problem.status == 400 { 2 } else { 1 },
         }
     }

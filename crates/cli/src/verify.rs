@@ -9,7 +9,7 @@ use flate2::read::GzDecoder;
 use serde::Serialize;
 use tempfile::TempDir;
 use writ_evidence::offline::{self, Verified};
-use writ_merkle::{Head, Policy, TlogProof, Verifier, audit::CHECKPOINT_PATH, checkpoint};
+use writ_merkle::{Checkpoint, Head, Policy, TlogProof, Verifier, audit::CHECKPOINT_PATH, checkpoint};
 
 use crate::{
     input,
@@ -138,7 +138,7 @@ pub(crate) fn leaf(leaf: &Path, proof: &Path, keys: &[Verifier]) -> Result<Verdi
     let (leaf, proof) = (bytes(leaf)?, bytes(proof)?);
     let checked =
         TlogProof::from_bytes(&proof).and_then(|proof| proof.verify(&leaf, keys, &Policy::default()));
-    let head = checked.as_ref().ok().map(|checkpoint| checkpoint.head());
+    let head = checked.as_ref().ok().map(Checkpoint::head);
     Ok(Verdict {
         verified: checked.is_ok(),
         origin: head.map(|head| head.origin.to_string()),

@@ -103,9 +103,9 @@ fn run(world: &World, policies: &policy::Policies, case: wire::PolicyCase) -> Re
     }
     let around = Circumstances { approvals: case.approvals, plan: case.plan.map(plan), isolation: None };
     let decision = policies.decide(action, &Facts::new(&caller, &resource, &around, world.now()))?;
-    let word = if decision.allow { "allow" } else { "deny" };
-    let (name, passed) = (case.name, word == case.expect);
-    Ok(wire::PolicyCaseResult { name, decision: word.to_owned(), passed, reasons: decision.reasons })
+    let verdict = if decision.allow { "allow" } else { "deny" };
+    let (name, passed) = (case.name, verdict == case.expect);
+    Ok(wire::PolicyCaseResult { name, decision: verdict.to_owned(), passed, reasons: decision.reasons })
 }
 
 fn imagined(world: &World, case: &wire::PolicyCase) -> Result<Caller> {

@@ -40,7 +40,13 @@ pub(crate) async fn log_in(context: &Context, options: Login) -> Result<(), Fail
         None => input::secret(context.output, "enrolment token or API key")?,
     };
     let label = options.label.or_else(machine);
-    let come: LoggedIn = client.post("/api/v1/sessions", &Request { token, label }).await?;
+    let come = client.post("/api/v1/sessions", &Request { token, label }).await;
+    let come: LoggedIn = come.map_err(|error| match error.problem() {
+        Some(problem) if problem.status == 401 => Failure::from(error).hint(
+            "an enrolment token is good once and for a day; an administrator can give you a way in again",
+        ),
+        _ => error.into(),
+    })?;
     Profile { server, pin, authority, token: come.token.clone() }.save()?;
     let said = json!({ "session": come.session, "person": come.person, "tenant": come.tenant });
     context.output.result(&said, |_| {
@@ -62,13 +68,14 @@ pub(crate) async fn log_out(context: &Context) -> Result<(), Failure> {
     }
     let ended = context.client()?.delete::<()>("/api/v1/sessions/current").await;
     Profile::remove()?;
-    match ended.map_err(Failure::from) {
+    match ended {
         Ok(()) => context.output.done("signed out"),
         // The session is over already: nothing is left to end.
-        Err(failure) if failure.code == "unauthenticated" || failure.exit == 1 => {
+        Err(error) if error.problem().is_some_and(|problem| problem.status == 401) => {
             context.output.done("signed out; the session had ended before");
         }
-        Err(failure) => {
+        Err(error) => {
+            let failure = Failure::from(error);
             return Err(failure.hint("the session is forgotten here; it ends on the server when it expires"));
         }
     }

@@ -145,4 +145,55 @@ mod tests {
         assert_eq!(said, "fatal: unable to access 'https://git.example/x.git/': no");
         assert_eq!(without_credentials("/srv/a@b"), "/srv/a@b");
     }
+
+    /// A repository with one commit on `main`, which the tag `v1` names.
+    fn repository() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("net")).unwrap();
+        std::fs::write(root.path().join("net/main.tf"), "a").unwrap();
+        std::fs::write(root.path().join("README.md"), "b").unwrap();
+        let run = |arguments: &[&str]| {
+            let mut git = std::process::Command::new("git");
+            git.args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-C"])
+                .arg(root.path())
+                .args(arguments);
+            assert!(git.output().unwrap().status.success(), "{arguments:?}");
+        };
+        run(&["init", "--quiet", "--initial-branch=main"]);
+        run(&["add", "."]);
+        run(&["commit", "--quiet", "--message=first"]);
+        run(&["tag", "v1"]);
+        root
+    }
+
+    #[tokio::test]
+    async fn a_branch_a_tag_and_a_directory_are_fetched() {
+        let root = repository();
+        let url = root.path().display();
+        for (text, paths) in [
+            (format!("{url}#main"), vec!["README.md", "net/main.tf"]),
+            (format!("{url}#v1:net"), vec!["main.tf"]),
+        ] {
+            let commit = fetch(&parse(&text).unwrap()).await.unwrap();
+            let files = crate::deploy::pack::archive(&commit.archive, "git").unwrap();
+            assert_eq!(files.keys().collect::<Vec<_>>(), paths, "{text}");
+            assert!(commit.origin.starts_with(&format!("{url}@")), "{}", commit.origin);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reference_that_is_not_there_is_an_error_of_git() {
+        let root = repository();
+        let failure = fetch(&parse(&format!("{}#v2", root.path().display())).unwrap()).await.err().unwrap();
+        assert_eq!((failure.exit, failure.code.as_str()), (1, "git"));
+    }
+
+    #[tokio::test]
+    async fn a_transport_that_starts_programs_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let mark = root.path().join("mark");
+        let source = parse(&format!("ext::touch {}#main", mark.display())).unwrap();
+        assert!(fetch(&source).await.is_err());
+        assert!(!mark.exists());
+    }
 }

@@ -124,7 +124,7 @@ impl Found {
 }
 
 /// The content of one file; a symbolic link is followed as long as it stays inside.
-fn file(root: &Path, path: &Path, name: &str, room: u64) -> Result<Vec<u8>, Failure> {
+fn file(root: &Path, path: &Path, name: &str, limit: u64) -> Result<Vec<u8>, Failure> {
     let real = fs::canonicalize(root.join(path)).map_err(|error| unreadable(path, &error))?;
     if !real.starts_with(root) {
         let failure = Failure::usage(format!("`{name}` is a link that leads outside of the configuration"));
@@ -134,7 +134,7 @@ fn file(root: &Path, path: &Path, name: &str, room: u64) -> Result<Vec<u8>, Fail
         return Err(odd(name));
     }
     let mut content = Vec::new();
-    let opened = fs::File::open(&real).and_then(|file| file.take(room + 1).read_to_end(&mut content));
+    let opened = fs::File::open(&real).and_then(|file| file.take(limit + 1).read_to_end(&mut content));
     opened.map_err(|error| unreadable(path, &error))?;
     Ok(content)
 }

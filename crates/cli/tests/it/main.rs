@@ -1,0 +1,16 @@
+//! The built binary, as it is typed in a terminal.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on ends"
+)]
+
+mod cases;
+mod house;
+mod log;
+mod session;
+mod terminal;
+mod usage;
+mod verify;

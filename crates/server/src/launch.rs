@@ -140,12 +140,12 @@ fn boot() -> Option<String> {
 
 /// When a process started, from `/proc/<id>/stat` (proc(5)); `None` when it does not run, zombies included.
 fn start_of(process: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let line = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The name of the program, in parentheses, may hold anything; what follows it are plain words.
-    let mut words = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let letter = words.next()?;
+    let mut words = line.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = words.next()?;
     let start = words.nth(18)?;
-    (!matches!(letter, "Z" | "X")).then(|| start.parse().ok()).flatten()
+    (!matches!(state, "Z" | "X")).then(|| start.parse().ok()).flatten()
 }
 
 #[cfg(test)]

@@ -60,11 +60,12 @@ pub(crate) async fn roll_back(
     let earlier = place.deployment.clone();
     let grant = entry.admit(place.resource()).await?;
     let variables = variables(grant.keys(), caller.tenant, &earlier)?;
-    grant.commit(Done::plain()).await?;
     if earlier.state != State::Succeeded || earlier.mode != Mode::Apply {
-        return Err(Error::conflict("not_applied", "that deployment was not applied")
-            .hint("name an earlier deployment that succeeded"));
+        let error = Error::conflict("not_applied", "that deployment was not applied")
+            .hint("name an earlier deployment that succeeded");
+        return Err(grant.refuse(error).await);
     }
+    grant.commit(Done::plain()).await?;
     let new = New {
         target: earlier.target,
         reason: label(wanted.reason)?,

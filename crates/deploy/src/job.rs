@@ -59,7 +59,7 @@ impl Scheduler {
     pub async fn run(self) {
         loop {
             let announced = self.room.0.changed.notified();
-            if let Err(error) = self.round().await
+            if let Err(error) = Box::pin(self.round()).await
                 && error.kind() != writ_kernel::Kind::Sealed
             {
                 tracing::warn!(%error, "a round of the deployment worker failed");

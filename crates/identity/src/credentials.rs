@@ -71,9 +71,12 @@ pub(crate) async fn log_in(
         principal: caller.principal,
         principal_kind: PrincipalKind::Person,
         label,
-        // A session begun with a key can do no more than the key.
+        // A session begun with a key can do no more than the key, and for no longer.
         scopes: shown.scopes,
-        expires_at: now.plus(SESSION),
+        expires_at: match shown.kind {
+            CredentialKind::ApiKey => shown.expires_at.min(now.plus(SESSION)),
+            _ => now.plus(SESSION),
+        },
     };
     let world = grant.world().clone();
     let (text, session) = issue(grant.tx(), &world, new).await?;

@@ -191,7 +191,7 @@ impl Stage {
     /// The worker looks once at everything that waits.
     pub(crate) async fn round(&self) {
         self.tick();
-        self.scheduler.round().await.unwrap();
+        Box::pin(self.scheduler.round()).await.unwrap();
     }
 
     /// The worker starts a runner, and the runner claims its run.

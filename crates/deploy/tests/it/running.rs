@@ -137,7 +137,7 @@ on_both! {
         let (first, second) = (stage.deploy(&dev).await, stage.deploy(&dev).await);
         let rounds: Vec<_> = (0..4).map(|_| {
             let stage = stage.clone();
-            tokio::spawn(async move { stage.scheduler.round().await })
+            tokio::spawn(async move { Box::pin(stage.scheduler.round()).await })
         }).collect();
         for round in rounds {
             round.await.unwrap().unwrap();

@@ -276,8 +276,8 @@ fn outputs(plan: &Value, redactor: &mut Redactor, room: &mut usize) -> Value {
         let mut described = json!({
             "actions": change.get("actions"),
             "sensitive": sensitive,
-            "before": named(name, shown(change, "before", redactor), redactor),
-            "after": named(name, shown(change, "after", redactor), redactor),
+            "before": named(name, &shown(change, "before", redactor), redactor),
+            "after": named(name, &shown(change, "after", redactor), redactor),
         });
         if let Some(after) = described.get_mut("after") {
             fill_unknown(after, change.get("after_unknown").unwrap_or(&Value::Null));
@@ -293,7 +293,7 @@ fn outputs(plan: &Value, redactor: &mut Redactor, room: &mut usize) -> Value {
 }
 
 /// The value of an output, redacted as what its name says it is.
-fn named(name: &str, value: Value, redactor: &mut Redactor) -> Value {
+fn named(name: &str, value: &Value, redactor: &mut Redactor) -> Value {
     let mut member = json!({ name: value });
     redact(&mut member, redactor);
     // The name may have been redacted, too.

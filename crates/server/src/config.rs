@@ -106,6 +106,9 @@ pub struct Runner {
     pub identity: Option<serde_json::Value>,
     /// Base URLs of `sts`, `s3` and `dynamodb`, where they are not Amazon's own.
     pub aws_endpoints: BTreeMap<String, String>,
+    /// The TCP ports that tools may connect to, beside those of `aws_endpoints` and of their own credentials. Port 80
+    /// reaches the metadata services of clouds, which give away the machine's identity.
+    pub connect_ports: Vec<u16>,
     /// Let configurations run commands on the runner.
     pub allow_local_exec: bool,
     /// Let configurations take data from programs they bring.
@@ -125,6 +128,7 @@ impl Default for Runner {
             grace_seconds: 30,
             identity: None,
             aws_endpoints: BTreeMap::new(),
+            connect_ports: vec![443],
             allow_local_exec: false,
             allow_external_data: false,
             allowed_module_sources: Vec::new(),

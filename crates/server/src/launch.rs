@@ -87,6 +87,7 @@ impl LocalRunners {
             "localState": state,
             "identity": self.config.identity,
             "awsEndpoints": self.config.aws_endpoints,
+            "connectPorts": self.config.connect_ports,
             "gate": {
                 "allowLocalExec": self.config.allow_local_exec,
                 "allowExternalData": self.config.allow_external_data,

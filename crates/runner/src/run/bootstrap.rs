@@ -57,6 +57,9 @@ pub struct Bootstrap {
     /// What configurations may do beyond the strictest.
     #[serde(default)]
     pub gate: GateKnobs,
+    /// The TCP ports that the tool may connect to, beside those of the addresses above and of its own credentials.
+    #[serde(default = "connect_ports")]
+    pub connect_ports: Vec<u16>,
     /// How long the tool may take to end in order, in seconds: 1 to 3600.
     #[serde(default = "grace")]
     pub grace_seconds: u32,
@@ -90,6 +93,18 @@ pub struct GateKnobs {
     /// Addresses that fetched modules may come from.
     #[serde(default)]
     pub allowed_module_sources: Vec<String>,
+}
+
+fn connect_ports() -> Vec<u16> {
+    vec![443]
+}
+
+impl AwsEndpoints {
+    /// The ports of the addresses that are given.
+    pub(super) fn ports(&self) -> impl Iterator<Item = u16> {
+        let addresses = [&self.sts, &self.s3, &self.dynamodb].into_iter().flatten();
+        addresses.filter_map(|address| reqwest::Url::parse(address).ok()?.port_or_known_default())
+    }
 }
 
 impl Bootstrap {

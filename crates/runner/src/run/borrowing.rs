@@ -111,6 +111,11 @@ impl Lease {
         self.endpoint.renew().await.map(drop)
     }
 
+    /// The loopback port at which the tool fetches them.
+    pub(super) fn port(&self) -> u16 {
+        self.endpoint.address().port()
+    }
+
     /// Stops serving and forgets the values.
     pub(super) async fn close(self) {
         self.endpoint.close().await;

@@ -151,6 +151,13 @@ impl Run {
         (ending, workspace.wipe().is_ok())
     }
 
+    /// The TCP ports that the tool may connect to: those its operator names, of emulators, and of its own credentials.
+    /// Above all not port 80, where the metadata services of clouds give away the machine's identity.
+    fn reachable(&self, lease: Option<&Lease>) -> Vec<u16> {
+        let Bootstrap { connect_ports, aws_endpoints, .. } = &self.bootstrap;
+        connect_ports.iter().copied().chain(aws_endpoints.ports()).chain(lease.map(Lease::port)).collect()
+    }
+
     async fn failed(&self, error: &Error) -> Ending {
         if self.halt.why().is_none() {
             self.voice.say("runner", &format!("failed: {error}")).await;
@@ -191,6 +198,7 @@ impl Run {
         }
         let lease = Lease::begin(&self.claim, &self.bootstrap, &self.world, &self.voice, &self.reports);
         let lease = unless_halted(&self.halt, lease).await?;
+        stage.sandbox.connect = Some(self.reachable(lease.as_ref()));
         let ending = self.drive(&stage, lease.as_ref()).await;
         if let Some(lease) = lease {
             lease.close().await;

@@ -9,7 +9,7 @@ use std::{
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use serde::de::DeserializeOwned;
 
-use crate::output::{Failure, Output};
+use crate::output::{Failure, ask};
 
 /// The byte that Ctrl-C types.
 const INTERRUPT: u8 = 3;
@@ -17,15 +17,15 @@ const INTERRUPT: u8 = 3;
 const LONGEST: u64 = 16 * 1024 * 1024;
 
 /// A secret: typed on the terminal, unseen, or one line of standard input. Never an argument, which others can see.
-pub(crate) fn secret(output: Output, what: &str) -> Result<String, Failure> {
+pub(crate) fn secret(what: &str) -> Result<String, Failure> {
     let stdin = io::stdin();
     let mut line = String::new();
     if stdin.is_terminal() {
-        output.ask(&format!("{what}: "));
+        ask(&format!("{what}: "));
         let unseen = Unseen::begin()?;
         let read = stdin.lock().read_line(&mut line);
         drop(unseen);
-        output.ask("\n");
+        ask("\n");
         read.map_err(|error| Failure::internal("the terminal cannot be read", &error))?;
         if line.bytes().any(|byte| byte == INTERRUPT) {
             return Err(Failure::new(130, "interrupted", "interrupted"));
@@ -43,20 +43,20 @@ pub(crate) fn secret(output: Output, what: &str) -> Result<String, Failure> {
 }
 
 /// A new secret: typed twice on a terminal, because nobody sees a slip.
-pub(crate) fn new_secret(output: Output, what: &str) -> Result<String, Failure> {
-    let first = secret(output, what)?;
-    if io::stdin().is_terminal() && secret(output, &format!("{what}, again"))? != first {
+pub(crate) fn new_secret(what: &str) -> Result<String, Failure> {
+    let first = secret(what)?;
+    if io::stdin().is_terminal() && secret(&format!("{what}, again"))? != first {
         return Err(Failure::usage(format!("the two {what}s differ")));
     }
     Ok(first)
 }
 
 /// Whether somebody at the terminal types `yes`. Without a terminal nobody can: that is an error with `hint`.
-pub(crate) fn confirm(output: Output, question: &str, hint: &str) -> Result<bool, Failure> {
+pub(crate) fn confirm(question: &str, hint: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage("nobody is there to confirm").hint(hint));
     }
-    output.ask(&format!("{question} Type `yes` to go on: "));
+    ask(&format!("{question} Type `yes` to go on: "));
     let mut line = String::new();
     let read = io::stdin().lock().read_line(&mut line);
     read.map_err(|error| Failure::internal("the terminal cannot be read", &error))?;

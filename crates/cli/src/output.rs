@@ -9,6 +9,9 @@ use std::{
 use serde::Serialize;
 use writ_kernel::Timestamp;
 
+/// What a server says of a credential that a new one would mend.
+const LOGIN: [&str; 4] = ["no_credential", "invalid_credential", "credential_expired", "credential_revoked"];
+
 /// Whether people or programs read the output.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
@@ -88,12 +91,6 @@ impl Output {
         }
     }
 
-    /// A question, without a line end, to whoever types.
-    pub(crate) fn ask(self, question: &str) {
-        let mut stderr = io::stderr();
-        let _ = stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
-    }
-
     /// Says why a command failed, and how it exits.
     pub(crate) fn fail(self, failure: &Failure) -> ExitCode {
         let mut stderr = io::stderr();
@@ -136,6 +133,12 @@ pub(crate) fn when_or_never(time: Option<Timestamp>) -> String {
 /// Names and values in two columns.
 pub(crate) fn details(rows: &[(&str, String)]) -> String {
     table(&rows.iter().map(|(name, value)| vec![(*name).to_owned(), value.clone()]).collect::<Vec<_>>())
+}
+
+/// A question, without a line end, to whoever types.
+pub(crate) fn ask(question: &str) {
+    let mut stderr = io::stderr();
+    let _ = stderr.write_all(plain(question).as_bytes()).and_then(|()| stderr.flush());
 }
 
 /// One text on standard output, with a line end.
@@ -235,7 +238,7 @@ impl Failure {
             problem.detail.clone()
         };
         let wait = problem.retry_after.map(|seconds| format!("try again in {seconds} seconds"));
-        let login = (problem.status == 401).then(|| "sign in with `writ login`".to_owned());
+        let login = LOGIN.contains(&problem.code.as_str()).then(|| "sign in with `writ login`".to_owned());
         Self {
             code: problem.code.clone(),
             message,

@@ -121,7 +121,7 @@ async fn decide(
     }
     if !decision.yes && decision.binding.is_none() {
         let hint = "review it with `writ approval show`, then give --binding with what you saw, or --yes";
-        if !input::confirm(output, &format!("\nDo you {word} exactly this?"), hint)? {
+        if !input::confirm(&format!("\nDo you {word} exactly this?"), hint)? {
             return Err(Failure::new(1, "not_confirmed", "nothing was decided"));
         }
     }

@@ -124,7 +124,11 @@ pub(crate) async fn run(context: &Context, options: Deploy) -> Result<ExitCode, 
 }
 
 async fn upload(context: &Context, client: &Client, packed: Packed) -> Result<Configuration, Failure> {
-    let files = packed.files.map(|files| format!("{files} files, ")).unwrap_or_default();
+    let files = match packed.files {
+        Some(1) => "1 file, ".to_owned(),
+        Some(files) => format!("{files} files, "),
+        None => String::new(),
+    };
     context.output.note(format!("uploading {} ({files}{} bytes packed)", packed.origin, packed.bytes.len()));
     let path = listing::with_query("/api/v1/configurations", &[("origin", packed.origin)])?;
     let configuration: Configuration =

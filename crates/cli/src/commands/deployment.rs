@@ -88,7 +88,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<ExitCode,
             return follow::follow(&client, output, deployment, after).await;
         }
         Command::Output { deployment, follow: false, after } => {
-            so_far(&client, output, deployment, after).await?
+            so_far(&client, output, deployment, after).await?;
         }
         Command::Cancel { deployment } => {
             let path = format!("/api/v1/deployments/{deployment}/cancel");

@@ -255,7 +255,7 @@ async fn erase(context: &Context, subject: &Principal, yes: bool) -> Result<(), 
     let client = context.client()?;
     let subject = principal_id(&client, subject).await?;
     let question = format!("What all records of {subject} say of them will be gone for ever.");
-    if !yes && !input::confirm(context.output, &question, "give --yes")? {
+    if !yes && !input::confirm(&question, "give --yes")? {
         return Err(Failure::new(1, "not_confirmed", "nothing was erased"));
     }
     let erasure: Erasure = client.post("/api/v1/evidence/erasures", &EraseSubject { subject }).await?;

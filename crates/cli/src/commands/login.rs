@@ -37,7 +37,7 @@ pub(crate) async fn log_in(context: &Context, options: Login) -> Result<(), Fail
     let client = connect::connect(&server, pin.as_deref(), authority.clone(), None)?;
     let token = match &given.token {
         Some(token) => token.clone(),
-        None => input::secret(context.output, "enrolment token or API key")?,
+        None => input::secret("enrolment token or API key")?,
     };
     let label = options.label.or_else(machine);
     let come = client.post("/api/v1/sessions", &Request { token, label }).await;

@@ -67,7 +67,7 @@ pub(crate) struct Unseal {
 }
 
 impl Protecting {
-    fn chosen(&self, output: Output) -> Result<Protection, Failure> {
+    fn chosen(&self) -> Result<Protection, Failure> {
         let shares = self.threshold.is_some() || self.shares.is_some();
         match self.protection {
             Kind::DevFile | Kind::Passphrase if shares => {
@@ -75,7 +75,7 @@ impl Protecting {
             }
             Kind::DevFile => Ok(Protection::DevFile),
             Kind::Passphrase => {
-                let passphrase = input::new_secret(output, "passphrase")?;
+                let passphrase = input::new_secret("passphrase")?;
                 Ok(Protection::Passphrase { passphrase })
             }
             Kind::Shamir => {
@@ -93,7 +93,7 @@ impl Protecting {
 
 pub(crate) async fn init(context: &Context, options: Init) -> Result<(), Failure> {
     let client = context.client()?;
-    let protection = options.protecting.chosen(context.output)?;
+    let protection = options.protecting.chosen()?;
     let request = InitRequest { protection, admin: options.admin.to_string() };
     let made: InitResponse = client.post("/api/v1/sys/init", &request).await?;
     show(context.output, &made);
@@ -103,7 +103,7 @@ pub(crate) async fn init(context: &Context, options: Init) -> Result<(), Failure
 
 pub(crate) async fn rekey(context: &Context, options: Rekey) -> Result<(), Failure> {
     let client = context.client()?;
-    let request = RekeyRequest { protection: options.protecting.chosen(context.output)? };
+    let request = RekeyRequest { protection: options.protecting.chosen()? };
     let made: InitResponse = client.post("/api/v1/sys/rekey", &request).await?;
     if made.shares.is_empty() && !context.output.is_json() {
         context.output.note("the root key is protected anew");
@@ -134,8 +134,7 @@ pub(crate) async fn unseal(context: &Context, options: Unseal) -> Result<(), Fai
         let failure = Failure::new(1, "uninitialized", "the server is not initialised");
         return Err(failure.hint("initialise it with `writ init`"));
     }
-    let status =
-        if status.sealed { give(context, &client, "/api/v1/sys/unseal", status).await? } else { status };
+    let status = if status.sealed { give(&client, "/api/v1/sys/unseal", status).await? } else { status };
     context.output.result(&status, unsealed);
     Ok(())
 }
@@ -143,7 +142,7 @@ pub(crate) async fn unseal(context: &Context, options: Unseal) -> Result<(), Fai
 pub(crate) async fn rotate_root(context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     let status: SealStatus = client.get("/api/v1/sys/seal-status").await?;
-    let status = give(context, &client, "/api/v1/sys/rotate", status).await?;
+    let status = give(&client, "/api/v1/sys/rotate", status).await?;
     context.output.result(&status, |status| match status.progress {
         Some(given) if given > 0 => unsealed(status),
         _ => "the root key is replaced".to_owned(),
@@ -153,12 +152,7 @@ pub(crate) async fn rotate_root(context: &Context) -> Result<(), Failure> {
 
 /// Gives the server the key it waits for: nothing, the passphrase, or shares. On a terminal one share is asked for,
 /// since its holders come one by one; standard input may hold as many as are needed.
-async fn give(
-    context: &Context,
-    client: &Client,
-    path: &str,
-    status: SealStatus,
-) -> Result<SealStatus, Failure> {
+async fn give(client: &Client, path: &str, status: SealStatus) -> Result<SealStatus, Failure> {
     let what = match status.provider.as_deref() {
         Some("passphrase") => Some("passphrase"),
         Some("shamir") => Some("share"),
@@ -167,7 +161,7 @@ async fn give(
     let (before, mut given) = (status.progress.unwrap_or(0), 0_u8);
     let missing = status.threshold.unwrap_or(1).saturating_sub(before).max(1);
     loop {
-        let key = what.map(|what| input::secret(context.output, what)).transpose()?;
+        let key = what.map(|what| input::secret(what)).transpose()?;
         let status: SealStatus = client.post(path, &UnsealRequest { key, reset: false }).await?;
         given += 1;
         if given >= missing || std::io::stdin().is_terminal() {
@@ -225,6 +219,6 @@ pub(crate) async fn status(context: &Context) -> Result<ExitCode, Failure> {
         rows.push(("signed in", yes(status.signed_in)));
         details(&rows)
     });
-    let serves = status.seal.initialized && !status.seal.sealed;
-    Ok(if serves { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let is_open = status.seal.initialized && !status.seal.sealed;
+    Ok(if is_open { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -44,15 +44,20 @@ impl House {
             command.env("WRIT_RUNNER_TOOL", tool);
         }
         let mut child = command.spawn().map_err(failed)?;
-        let stdout = child.stdout.take().ok_or_else(|| Failure::new(1, "server", "the server has no output"))?;
+        let stdout =
+            child.stdout.take().ok_or_else(|| Failure::new(1, "server", "the server has no output"))?;
         let mut lines = BufReader::new(stdout).lines();
         let line = timeout(Duration::from_secs(30), lines.next_line()).await;
         let line = line.ok().and_then(Result::ok).flatten().ok_or_else(|| {
             let log = std::fs::read_to_string(directory.join("server.log")).unwrap_or_default();
-            Failure::new(1, "server", format!("the server did not start: {}", log.lines().last().unwrap_or("no log")))
+            Failure::new(
+                1,
+                "server",
+                format!("the server did not start: {}", log.lines().last().unwrap_or("no log")),
+            )
         })?;
-        let Ready { address, pin } =
-            serde_json::from_str(&line).map_err(|error| Failure::internal("the server's first line", &error))?;
+        let Ready { address, pin } = serde_json::from_str(&line)
+            .map_err(|error| Failure::internal("the server's first line", &error))?;
         Ok(Self { child, address, pin })
     }
 
@@ -64,8 +69,11 @@ impl House {
     /// Asks the server to stop, waits until it has drained, and says whether it ended well.
     pub(crate) async fn stop(mut self) -> Result<bool, Failure> {
         let failed = |error: std::io::Error| Failure::internal("the server cannot be stopped", &error);
-        if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(|error| failed(error.into()))?;
+        if let Some(pid) =
+            self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
+        {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+                .map_err(|error| failed(error.into()))?;
         }
         match timeout(Duration::from_secs(40), self.child.wait()).await {
             Ok(status) => Ok(status.map_err(failed)?.success()),

@@ -4,7 +4,6 @@ mod house;
 mod steps;
 mod story;
 
-
 use writ_crypto::Entropy;
 
 use crate::{
@@ -51,4 +50,3 @@ pub(crate) async fn run(options: Demo, output: Output) -> Result<(), Failure> {
 fn keep(directory: tempfile::TempDir) -> String {
     directory.keep().display().to_string()
 }
-

@@ -99,13 +99,21 @@ async fn set_up(stage: &Stage<'_>) -> Result<Setting, Failure> {
 
     let wanted = WritePolicySet { policies: story::POLICY.to_owned(), replaces: None };
     let set: PolicySet = admin.client.put("/api/v1/policies", &wanted).await?;
-    stage.say(format!("policy uploaded and validated: at most 20 new resources at a time ({})", short(&set.digest)));
+    stage.say(format!(
+        "policy uploaded and validated: at most 20 new resources at a time ({})",
+        short(&set.digest)
+    ));
 
     let connection = connections(stage, &operator_of_tenant, &dev, &prod).await?;
     Ok(Setting { auditor, author, approver, connection })
 }
 
-async fn environment(admin: &Person, name: &str, kind: EnvironmentKind, approvals: u8) -> Result<Environment, Failure> {
+async fn environment(
+    admin: &Person,
+    name: &str,
+    kind: EnvironmentKind,
+    approvals: u8,
+) -> Result<Environment, Failure> {
     let wanted = CreateEnvironment {
         name: name.to_owned(),
         kind,
@@ -154,13 +162,17 @@ async fn connections(
         allowed_providers: vec!["hashicorp/aws".to_owned()],
     };
     let refused = operator.client.post::<_, Connection>("/api/v1/connections", &aws("")).await;
-    let Err(refused) = refused else { return Err(unexpected("a connection without an external id was accepted")) };
+    let Err(refused) = refused else {
+        return Err(unexpected("a connection without an external id was accepted"));
+    };
     stage.say(format!("without an external id: refused ({})", refused.code()));
     let connection: Connection = operator.client.post("/api/v1/connections", &aws("acme-7f3k")).await?;
     let path = format!("/api/v1/connections/{}/preflight", connection.id);
     let report: PreflightReport = operator.client.post(&path, &json!({})).await?;
     let passed = report.checks.iter().filter(|check| check.status == "pass").count();
-    stage.say(format!("acme-aws: role, external id and state bucket by name; preflight: {passed} checks pass"));
+    stage.say(format!(
+        "acme-aws: role, external id and state bucket by name; preflight: {passed} checks pass"
+    ));
     let wanted = CreateConnection {
         name: "workbench".to_owned(),
         environment: dev.id,
@@ -225,7 +237,11 @@ async fn follow(
 }
 
 /// The author tries to approve the own change. Returns the id of the evidence of the refusal.
-async fn refuse_author(stage: &Stage<'_>, setting: &Setting, deployment: &Deployment) -> Result<Uuid, Failure> {
+async fn refuse_author(
+    stage: &Stage<'_>,
+    setting: &Setting,
+    deployment: &Deployment,
+) -> Result<Uuid, Failure> {
     stage.step("alice, who may approve, tries to approve her own change");
     let (path, decide) = decision(deployment)?;
     let refused = setting.author.client.post::<_, Approval>(&path, &decide).await;
@@ -281,8 +297,13 @@ async fn show_evidence(stage: &Stage<'_>, setting: &Setting, refused: Uuid) -> R
     stage.say("the refused attempt, as it stands in the log for whoever may read it:");
     stage.say(&record.leaf);
     let payload = record.payload.unwrap_or_default();
-    let of = |pointer: &str| payload.pointer(pointer).and_then(|value| value.as_str()).unwrap_or("?").to_owned();
-    stage.say(format!("and opened with the tenant's keys: person {} was told `{}`", of("/actor/id"), of("/detail/code")));
+    let of =
+        |pointer: &str| payload.pointer(pointer).and_then(|value| value.as_str()).unwrap_or("?").to_owned();
+    stage.say(format!(
+        "and opened with the tenant's keys: person {} was told `{}`",
+        of("/actor/id"),
+        of("/detail/code")
+    ));
     Ok(())
 }
 
@@ -298,7 +319,11 @@ async fn prove(stage: &Stage<'_>, setting: &Setting, early: &Path) -> Result<(),
         stage.say(line);
     }
     let size = |verified: &Verified| verified.log.head.as_ref().map_or(0, |head| head.size);
-    stage.say(format!("consistency the log of {} leaves begins with the one of {}", size(&later), size(&earlier)));
+    stage.say(format!(
+        "consistency the log of {} leaves begins with the one of {}",
+        size(&later),
+        size(&earlier)
+    ));
 
     let altered = stage.directory.join("altered");
     verify::unpack(&whole, &altered)?;
@@ -324,7 +349,11 @@ fn flip_a_byte(log: &Path) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::internal("the copy cannot be altered", &error);
     let bundles = fs::read_dir(log.join("tile/entries")).map_err(failed)?;
     for bundle in bundles.flatten().map(|entry| entry.path()) {
-        let file = if bundle.is_dir() { fs::read_dir(&bundle).map_err(failed)?.flatten().next().map(|entry| entry.path()) } else { Some(bundle) };
+        let file = if bundle.is_dir() {
+            fs::read_dir(&bundle).map_err(failed)?.flatten().next().map(|entry| entry.path())
+        } else {
+            Some(bundle)
+        };
         let Some(file) = file else { continue };
         let mut bytes = fs::read(&file).map_err(failed)?;
         let middle = bytes.len() / 2;
@@ -352,7 +381,11 @@ pub(crate) fn nothing_leaked(directory: &Path, planted: &Planted, output: Output
                 continue;
             }
             let content = fs::read(&path).unwrap_or_default();
-            if planted.all().iter().any(|secret| content.windows(secret.len()).any(|window| window == secret.as_bytes())) {
+            if planted
+                .all()
+                .iter()
+                .any(|secret| content.windows(secret.len()).any(|window| window == secret.as_bytes()))
+            {
                 return Err(Failure::new(1, "leak", format!("a planted secret is in `{}`", path.display())));
             }
             files += 1;

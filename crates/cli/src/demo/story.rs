@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use data_encoding::{BASE64, BASE32_NOPAD, HEXUPPER};
+use data_encoding::{BASE32_NOPAD, BASE64, HEXUPPER};
 use flate2::{Compression, write::GzEncoder};
 use writ_kernel::Chance;
 

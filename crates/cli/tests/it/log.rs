@@ -35,5 +35,6 @@ pub(crate) fn pack(log: &Log, file: &Path) {
 
 /// The keys the log is signed with, one a line.
 pub(crate) fn keys() -> String {
-    plain::log_verifiers().unwrap().iter().map(|key| format!("{key}\n")).collect()
+    let keys: Vec<_> = plain::log_verifiers().unwrap().iter().map(ToString::to_string).collect();
+    keys.join("\n") + "\n"
 }

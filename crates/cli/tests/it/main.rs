@@ -7,6 +7,7 @@
     reason = "a test that cannot go on ends"
 )]
 
+mod agreement;
 mod cases;
 mod house;
 mod log;

@@ -11,7 +11,7 @@ use crate::{
 
 #[test]
 fn a_first_day() {
-    let house = House::start();
+    let house = House::without_tool();
     let root = house.person(&initialise(&house));
     let ada = house.person(&a_tenant(&root));
     people_and_roles(&house, &ada);
@@ -129,15 +129,13 @@ fn keys(house: &House, ada: &Terminal) {
 
 /// A deployment is followed to its end, which is the program's end too.
 fn a_deployment_without_a_tool(house: &House, ada: &Terminal) {
-    let token = ada.run("person add dev-eve").well().line().to_owned();
-    ada.run("role bind developer dev-eve").well();
-    let developer = house.person(&token);
+    let developer = house.member(ada, "dan", "developer");
     developer.file("net/main.tf", "output \"x\" { value = 1 }\n");
     developer.run("deploy absent --connection lab --target net").badly(2, "`absent` cannot be read");
     developer.run("deploy net --connection lab --target net --timeout 10h").badly(2, "1 minute to 4 hours");
     let said = developer.run("deploy net --connection lab --target net --follow --reason first");
     assert_eq!(said.code, 1, "{}{}", said.out, said.err);
-    assert!(said.err.contains("uploading directory net (1 files"), "{}", said.err);
+    assert!(said.err.contains("uploading directory net (1 file,"), "{}", said.err);
     let listed = developer.run("--json deployment list --env dev --target net").well().json();
     let deployment = &listed["items"][0];
     assert_eq!((&deployment["state"], &deployment["reason"]), (&json!("failed"), &json!("first")));
@@ -149,9 +147,7 @@ fn a_deployment_without_a_tool(house: &House, ada: &Terminal) {
 
 /// What the server exports verifies without it, and continues what was seen of it before.
 fn evidence(house: &House, ada: &Terminal) {
-    let token = ada.run("person add ian").well().line().to_owned();
-    ada.run("role bind auditor ian").well();
-    let auditor = house.person(&token);
+    let auditor = house.member(ada, "ian", "auditor");
     let refusals = auditor.run("--json evidence list --outcome refuse --all").well().json();
     let refusal = refusals["items"]
         .as_array()

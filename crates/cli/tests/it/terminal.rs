@@ -3,7 +3,7 @@
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use serde_json::Value;
@@ -59,7 +59,15 @@ impl Terminal {
 
     /// Runs `writ` with exactly these arguments.
     pub(crate) fn exec(&self, input: &str, arguments: &[&str]) -> Said {
-        let mut child = Command::new(WRIT)
+        let mut child = self.start(arguments);
+        // A command that reads nothing may be gone already.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        Said::at_the_end(child)
+    }
+
+    /// Starts `writ` with these arguments.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        Command::new(WRIT)
             .args(arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -70,19 +78,21 @@ impl Terminal {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        // A command that reads nothing may be gone already.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+            .unwrap()
+    }
+}
+
+impl Said {
+    /// What a program said until it ended.
+    pub(crate) fn at_the_end(child: Child) -> Self {
         let output = child.wait_with_output().unwrap();
-        Said {
+        Self {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
     }
-}
 
-impl Said {
     /// The same, which must have succeeded.
     #[track_caller]
     pub(crate) fn well(self) -> Self {

@@ -2,7 +2,14 @@
 //!
 //! `cargo bench -p writ-cli` prints both and the difference. `WRIT_TOOL` names the tool; else the first `tofu` or
 //! `terraform` on the path.
-#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a benchmark reports")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark reports"
+)]
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -24,7 +31,11 @@ fn main() {
     let writ = median(|| server.deploy(directory.path()));
     println!("by hand (init, plan, show, apply)   {by_hand:>8.0?}");
     println!("through writ, evidence and all      {writ:>8.0?}");
-    println!("overhead                            {:>8.0?}   ratio {:.2}", writ.saturating_sub(by_hand), writ.as_secs_f64() / by_hand.as_secs_f64());
+    println!(
+        "overhead                            {:>8.0?}   ratio {:.2}",
+        writ.saturating_sub(by_hand),
+        writ.as_secs_f64() / by_hand.as_secs_f64()
+    );
 }
 
 fn tool() -> PathBuf {
@@ -32,7 +43,9 @@ fn tool() -> PathBuf {
         return tool.into();
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = ["tofu", "terraform"].iter().find_map(|name| std::env::split_paths(&path).map(|at| at.join(name)).find(|file| file.is_file()));
+    let found = ["tofu", "terraform"]
+        .iter()
+        .find_map(|name| std::env::split_paths(&path).map(|at| at.join(name)).find(|file| file.is_file()));
     found.expect("neither `tofu` nor `terraform` is on the path; set WRIT_TOOL")
 }
 
@@ -47,8 +60,21 @@ fn by_hand(tool: &Path) -> Duration {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("main.tf"), CONFIGURATION).unwrap();
     let start = Instant::now();
-    for arguments in [&["init", "-input=false"][..], &["validate", "-json"], &["state", "pull"], &["plan", "-input=false", "-out=p"], &["show", "-json", "p"], &["apply", "-input=false", "p"], &["output", "-json"]] {
-        let status = Command::new(tool).args(arguments).current_dir(directory.path()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    for arguments in [
+        &["init", "-input=false"][..],
+        &["validate", "-json"],
+        &["state", "pull"],
+        &["plan", "-input=false", "-out=p"],
+        &["show", "-json", "p"],
+        &["apply", "-input=false", "p"],
+        &["output", "-json"],
+    ] {
+        let status = Command::new(tool)
+            .args(arguments)
+            .current_dir(directory.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
         assert!(status.unwrap().success(), "{arguments:?}");
     }
     start.elapsed()
@@ -77,8 +103,18 @@ impl Server {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let mut server = Self { child, address: text(&ready["address"]), pin: text(&ready["pin"]), token: String::new(), connection: String::new() };
-        let init = server.call("init", &json!({ "protection": { "kind": "dev-file" }, "admin": "root" }), "/api/v1/sys/init");
+        let mut server = Self {
+            child,
+            address: text(&ready["address"]),
+            pin: text(&ready["pin"]),
+            token: String::new(),
+            connection: String::new(),
+        };
+        let init = server.call(
+            "init",
+            &json!({ "protection": { "kind": "dev-file" }, "admin": "root" }),
+            "/api/v1/sys/init",
+        );
         server.log_in(&text(&init["enrolmentToken"]));
         let tenant = server.call("tenant", &json!({ "name": "acme", "admin": "ada" }), "/api/v1/tenants");
         server.log_in(&text(&tenant["enrolmentToken"]));
@@ -86,7 +122,8 @@ impl Server {
             let principal = text(&tenant["admin"]["id"]);
             server.call("role", &json!({ "principal": principal, "role": role }), "/api/v1/role-bindings");
         }
-        let environment = server.call("environment", &json!({ "name": "dev", "kind": "dev" }), "/api/v1/environments");
+        let environment =
+            server.call("environment", &json!({ "name": "dev", "kind": "dev" }), "/api/v1/environments");
         let wanted = json!({ "name": "bench", "environment": environment["id"], "target": { "cloud": "local" }, "backend": { "kind": "local" } });
         server.connection = text(&server.call("connection", &wanted, "/api/v1/connections")["id"]);
         server
@@ -100,12 +137,15 @@ impl Server {
     fn call(&self, what: &str, body: &Value, path: &str) -> Value {
         let client = self.client();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { client.post(path, body).await }).unwrap_or_else(|error| panic!("{what}: {error}"))
+        runtime
+            .block_on(async { client.post(path, body).await })
+            .unwrap_or_else(|error| panic!("{what}: {error}"))
     }
 
     fn client(&self) -> writ_client::Client {
         let trust = writ_client::Trust::Pin(self.pin.parse().unwrap());
-        let mut config = writ_client::Config::new(&self.address, trust, std::sync::Arc::new(writ_crypto::Entropy::os()));
+        let mut config =
+            writ_client::Config::new(&self.address, trust, std::sync::Arc::new(writ_crypto::Entropy::os()));
         config.token = (!self.token.is_empty()).then(|| writ_client::Token::new(self.token.clone()).unwrap());
         writ_client::Client::new(config).unwrap()
     }

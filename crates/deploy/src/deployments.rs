@@ -123,7 +123,8 @@ pub(crate) async fn output(
         let lines = runs::sql::output(&mut tx, deployment.id, query.after, 1_000).await?;
         drop(tx);
         let moved = query.state.is_some_and(|known| known != deployment.state);
-        if moved || !lines.is_empty() || deployment.state.is_final() || tokio::time::Instant::now() >= give_up {
+        if moved || !lines.is_empty() || deployment.state.is_final() || tokio::time::Instant::now() >= give_up
+        {
             let next = lines.last().map_or(query.after, |line| line.sequence);
             return Ok((Output { lines, next, state: deployment.state }, receipt));
         }

@@ -3,9 +3,9 @@
 
 mod approvals;
 mod archive;
+mod census;
 mod configurations;
 mod connections;
-mod census;
 mod decision;
 mod deployments;
 mod http;

@@ -440,8 +440,10 @@ pub(crate) async fn waiting(tx: &mut SystemTx, limit: i64) -> Result<Vec<(Tenant
 /// How many deployments of all tenants are in each state.
 pub(crate) async fn count_by_state(tx: &mut SystemTx) -> Result<Vec<(String, i64)>> {
     on!(tx, |conn| {
-        sqlx::query_as::<_, (String, i64)>("SELECT state, count(*) FROM deployments GROUP BY state ORDER BY state")
-            .fetch_all(conn)
+        sqlx::query_as::<_, (String, i64)>(
+            "SELECT state, count(*) FROM deployments GROUP BY state ORDER BY state",
+        )
+        .fetch_all(conn)
     })
 }
 

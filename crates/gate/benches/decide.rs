@@ -1,7 +1,12 @@
 //! What the door costs: a decision by itself, and a whole act from entry to durable evidence.
 //!
 //! `cargo bench -p writ-gate` prints latencies, and what of an act is the decision.
-#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark reports")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark reports"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +22,10 @@ async fn main() {
     let db = TestDb::sqlite().await;
     let house = House::over(&db).await;
     let admin = house.tenant("acme").await;
-    let caller = Caller { roles: [Role { name: "developer".parse().unwrap(), environment: None }].into(), ..admin.caller };
+    let caller = Caller {
+        roles: [Role { name: "developer".parse().unwrap(), environment: None }].into(),
+        ..admin.caller
+    };
     let resource = Resource::all("deployment").within(Environment {
         id: house.gate.world().id(),
         name: "dev".parse().unwrap(),

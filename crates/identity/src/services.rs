@@ -23,7 +23,8 @@ pub(crate) async fn create(
     let resource = Resource::all("service").named(&name);
     let mut grant = gate.grant(caller, Action::ServiceCreate, resource).await?;
     if sql::person(grant.tx(), wanted.owner).await?.is_none_or(|person| !person.active) {
-        let error = Error::invalid("unknown_owner", "the owner is an active person of this tenant").at("owner");
+        let error =
+            Error::invalid("unknown_owner", "the owner is an active person of this tenant").at("owner");
         return Err(grant.refuse(error).await);
     }
     let (id, created_at) = (grant.world().id(), grant.world().now());

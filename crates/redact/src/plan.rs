@@ -297,7 +297,10 @@ fn named(name: &str, value: &Value, redactor: &mut Redactor) -> Value {
     let mut member = json!({ name: value });
     redact(&mut member, redactor);
     // The name may have been redacted, too.
-    member.as_object_mut().and_then(|members| members.values_mut().next().map(Value::take)).unwrap_or_default()
+    member
+        .as_object_mut()
+        .and_then(|members| members.values_mut().next().map(Value::take))
+        .unwrap_or_default()
 }
 
 fn collect_module(module: Option<&Value>, values: &mut Values) {

@@ -58,7 +58,8 @@ impl LocalRunners {
         pipe.shutdown().await.map_err(failed("bootstrap"))?;
         drop(pipe);
         let mark = child.id().and_then(Mark::of);
-        let mark = mark.ok_or_else(|| Error::unavailable("runner_start", "a runner ended as soon as it began"))?;
+        let mark =
+            mark.ok_or_else(|| Error::unavailable("runner_start", "a runner ended as soon as it began"))?;
         let run = launch.run;
         tokio::spawn(async move {
             match child.wait().await {

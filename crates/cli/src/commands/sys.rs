@@ -161,7 +161,7 @@ async fn give(client: &Client, path: &str, status: SealStatus) -> Result<SealSta
     let (before, mut given) = (status.progress.unwrap_or(0), 0_u8);
     let missing = status.threshold.unwrap_or(1).saturating_sub(before).max(1);
     loop {
-        let key = what.map(|what| input::secret(what)).transpose()?;
+        let key = what.map(input::secret).transpose()?;
         let status: SealStatus = client.post(path, &UnsealRequest { key, reset: false }).await?;
         given += 1;
         if given >= missing || std::io::stdin().is_terminal() {

@@ -201,9 +201,9 @@ async fn plan(stage: &Stage<'_>, setting: &Setting) -> Result<Deployment, Failur
         reason: Some("first release".to_owned()),
     };
     let created: Deployment = author.post_once("/api/v1/deployments", "demonstration-1", &wanted).await?;
-    let state = follow(stage, setting, created.id, 0, |state| state == State::AwaitingApproval).await?;
+    let reached = follow(stage, setting, created.id, 0, |known| known == State::AwaitingApproval).await?;
     let deployment: Deployment = author.get(&format!("/api/v1/deployments/{}", created.id)).await?;
-    if state != State::AwaitingApproval {
+    if reached != State::AwaitingApproval {
         return Err(ended_as(&deployment));
     }
     let plan = deployment.plan.as_ref().ok_or_else(|| unexpected("there is no plan"))?;
@@ -223,8 +223,8 @@ async fn follow(
     let mut known = State::Queued;
     loop {
         let rests = known.is_final() || enough(known);
-        let (wait, state) = (if rests { 0 } else { 20 }, known.as_str());
-        let path = format!("/api/v1/deployments/{id}/output?after={after}&wait={wait}&state={state}");
+        let (wait, word) = (if rests { 0 } else { 20 }, known.as_str());
+        let path = format!("/api/v1/deployments/{id}/output?after={after}&wait={wait}&state={word}");
         let part: Lines = setting.author.client.get(&path).await?;
         for line in &part.lines {
             stage.say(format!("│ {:<6} {}", line.step, line.text));
@@ -287,7 +287,7 @@ async fn show_evidence(stage: &Stage<'_>, setting: &Setting, refused: Uuid) -> R
     let page: Page<Record> = setting.auditor.client.get("/api/v1/evidence?limit=200").await?;
     let telling = ["runtime.", "policy."];
     let records = page.items.iter().rev().filter(|record| {
-        telling.iter().any(|area| record.action.starts_with(area)) && !record.action.ends_with(".read")
+        telling.iter().any(|area| record.action.starts_with(area)) && record.action.rsplit('.').next() != Some("read")
     });
     for record in records {
         let index = record.index.map_or_else(|| "new".to_owned(), |index| format!("#{index}"));

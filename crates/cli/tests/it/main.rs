@@ -11,6 +11,7 @@ mod agreement;
 mod cases;
 mod house;
 mod log;
+mod seal;
 mod session;
 mod terminal;
 mod usage;

@@ -280,12 +280,17 @@ pub(crate) async fn gone(room: &Deploy, tenant: TenantId, run: Uuid) -> Result<(
 /// Whether `holder`, as a state lock names it, is a run of the same deployment target that is certainly dead. A runner
 /// gives the tool its run as the name of its user: `writ-<run id>@<host>`.
 async fn is_dead_run(grant: &mut Grant, place: &Place, holder: &str) -> Result<bool> {
-    let run = holder.strip_prefix("writ-").and_then(|rest| rest.split('@').next()).and_then(|id| id.parse::<Uuid>().ok());
+    let run = holder
+        .strip_prefix("writ-")
+        .and_then(|rest| rest.split('@').next())
+        .and_then(|id| id.parse::<Uuid>().ok());
     let Some(run) = run else { return Ok(false) };
     let Some(run) = sql::find(grant.tx(), run).await? else { return Ok(false) };
-    let of_target = crate::sql::deployment(grant.tx(), run.deployment.uuid()).await?.is_some_and(|deployment| {
-        deployment.target == place.deployment.target && deployment.environment == place.deployment.environment
-    });
+    let of_target =
+        crate::sql::deployment(grant.tx(), run.deployment.uuid()).await?.is_some_and(|deployment| {
+            deployment.target == place.deployment.target
+                && deployment.environment == place.deployment.environment
+        });
     Ok(of_target && run.gone && matches!(run.state, RunState::Lost | RunState::Finished))
 }
 

@@ -75,7 +75,8 @@ impl Moto {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         // Moto reads who asks out of this header and checks no signature.
         let header = "AWS4-HMAC-SHA256 Credential=x/20261122/eu-central-1/s3/aws4_request, SignedHeaders=host, Signature=0";
-        let request = client.put(format!("{}{path}", self.url)).header("authorization", header).body(body.to_owned());
+        let request =
+            client.put(format!("{}{path}", self.url)).header("authorization", header).body(body.to_owned());
         assert!(request.send().await.unwrap().status().is_success());
     }
 }

@@ -18,6 +18,12 @@ const LONGEST: u64 = 16 * 1024 * 1024;
 
 /// A secret: typed on the terminal, unseen, or one line of standard input. Never an argument, which others can see.
 pub(crate) fn secret(what: &str) -> Result<String, Failure> {
+    let hint = format!("type the {what}, or pipe it in on standard input");
+    line_of_secret(what)?.ok_or_else(|| Failure::usage(format!("no {what} was given")).hint(hint))
+}
+
+/// The same; `None` for an empty line, or at the end of standard input.
+pub(crate) fn line_of_secret(what: &str) -> Result<Option<String>, Failure> {
     let stdin = io::stdin();
     let mut line = String::new();
     if stdin.is_terminal() {
@@ -35,11 +41,7 @@ pub(crate) fn secret(what: &str) -> Result<String, Failure> {
         bounded.map_err(|error| Failure::internal("standard input cannot be read", &error))?;
     }
     line.truncate(line.trim_end_matches(['\n', '\r']).len());
-    if line.is_empty() {
-        let hint = format!("type the {what}, or pipe it in on standard input");
-        return Err(Failure::usage(format!("no {what} was given")).hint(hint));
-    }
-    Ok(line)
+    Ok((!line.is_empty()).then_some(line))
 }
 
 /// A new secret: typed twice on a terminal, because nobody sees a slip.

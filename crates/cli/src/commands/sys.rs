@@ -158,13 +158,17 @@ async fn give(client: &Client, path: &str, status: SealStatus) -> Result<SealSta
         Some("shamir") => Some("share"),
         _ => None,
     };
-    let (before, mut given) = (status.progress.unwrap_or(0), 0_u8);
-    let missing = status.threshold.unwrap_or(1).saturating_sub(before).max(1);
+    let missing = status.threshold.unwrap_or(1).saturating_sub(status.progress.unwrap_or(0));
+    let mut key = what.map(input::secret).transpose()?;
+    let mut given = 0;
     loop {
-        let key = what.map(input::secret).transpose()?;
         let status: SealStatus = client.post(path, &UnsealRequest { key, reset: false }).await?;
         given += 1;
         if given >= missing || std::io::stdin().is_terminal() {
+            return Ok(status);
+        }
+        key = input::line_of_secret("share")?;
+        if key.is_none() {
             return Ok(status);
         }
     }

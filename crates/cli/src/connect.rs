@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ use writ_client::{Client, Config, Pin, Token, Trust};
 use writ_crypto::Entropy;
 
 use crate::{args::Connection, output::Failure};
+
+/// Whoever types is told to try again later rather than kept waiting for longer than this.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What `writ login` keeps: the file is readable by its owner only.
 #[derive(Serialize, Deserialize)]
@@ -113,6 +117,7 @@ pub(crate) fn connect(
         }
     };
     let mut config = Config::new(server, trust, Arc::new(Entropy::os()));
+    config.patience = PATIENCE;
     config.token = token.map(Token::new).transpose()?;
     Ok(Client::new(config)?)
 }

@@ -34,6 +34,8 @@ pub struct Config {
     pub timeout: Duration,
     /// How often a call is attempted in all, where repeating is safe; at least once.
     pub attempts: u32,
+    /// A server that asks for more patience than this before the next attempt is not waited for.
+    pub patience: Duration,
     /// The longest answer that is read into memory, in bytes.
     pub longest_answer: usize,
     /// Who we are, for the server's log.
@@ -43,7 +45,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// A configuration with the usual limits: 30 s, 4 attempts, 16 MiB; and without a token.
+    /// A configuration with the usual limits: 30 s, 4 attempts, a minute of patience, 16 MiB; and without a token.
     pub fn new(base_url: impl Into<String>, trust: Trust, chance: Arc<dyn Chance>) -> Self {
         Self {
             base_url: base_url.into(),
@@ -51,6 +53,7 @@ impl Config {
             token: None,
             timeout: Duration::from_secs(30),
             attempts: 4,
+            patience: Duration::from_mins(1),
             longest_answer: 16 * 1024 * 1024,
             user_agent: concat!("writ-client/", env!("CARGO_PKG_VERSION")).into(),
             chance,
@@ -70,6 +73,7 @@ pub struct Client {
     receipt: Mutex<Option<String>>,
     timeout: Duration,
     attempts: u32,
+    patience: Duration,
     longest_answer: usize,
     chance: Arc<dyn Chance>,
 }
@@ -99,6 +103,7 @@ impl Client {
             receipt: Mutex::new(None),
             timeout: config.timeout,
             attempts: config.attempts.max(1),
+            patience: config.patience,
             longest_answer: config.longest_answer,
             chance: config.chance,
         })
@@ -221,7 +226,9 @@ impl Client {
                 done => return done,
             };
             let asked = error.problem().and_then(Problem::wait);
-            let Some(wait) = retry::wait(attempt, asked, &*self.chance) else { return Err(error) };
+            let Some(wait) = retry::wait(attempt, asked, self.patience, &*self.chance) else {
+                return Err(error);
+            };
             tracing::debug!(attempt, wait_ms = wait.as_secs_f64() * 1e3, %error, "call failed, trying again");
             tokio::time::sleep(wait).await;
         }

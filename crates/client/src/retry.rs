@@ -8,13 +8,16 @@ use writ_kernel::Chance;
 const FIRST: Duration = Duration::from_millis(200);
 /// No wait of our own is longer.
 const LONGEST: Duration = Duration::from_secs(10);
-/// A server that asks for more patience than this is not waited for.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long to wait after the failed attempt number `attempt` (from 1): at least what the server `asked` for,
-/// plus a random part so that clients do not return all at once. `None` when it asks for too much.
-pub(crate) fn wait(attempt: u32, asked: Option<Duration>, chance: &dyn Chance) -> Option<Duration> {
-    if asked.is_some_and(|asked| asked > PATIENCE) {
+/// plus a random part so that clients do not return all at once. `None` when it asks for more than our `patience`.
+pub(crate) fn wait(
+    attempt: u32,
+    asked: Option<Duration>,
+    patience: Duration,
+    chance: &dyn Chance,
+) -> Option<Duration> {
+    if asked.is_some_and(|asked| asked > patience) {
         return None;
     }
     let ceiling = FIRST.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST);
@@ -28,6 +31,8 @@ pub(crate) fn wait(attempt: u32, asked: Option<Duration>, chance: &dyn Chance) -
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_mins(1);
+
     struct Always(u8);
 
     impl Chance for Always {
@@ -38,20 +43,20 @@ mod tests {
 
     #[test]
     fn the_ceiling_doubles_up_to_a_limit() {
-        let longest = |attempt| wait(attempt, None, &Always(0xff)).unwrap().as_millis();
+        let longest = |attempt| wait(attempt, None, PATIENCE, &Always(0xff)).unwrap().as_millis();
         assert_eq!([1, 2, 3, 7, 99].map(longest), [200, 400, 800, 10_000, 10_000]);
     }
 
     #[test]
     fn chance_spreads_the_wait_from_zero() {
-        assert_eq!(wait(3, None, &Always(0)), Some(Duration::ZERO));
+        assert_eq!(wait(3, None, PATIENCE, &Always(0)), Some(Duration::ZERO));
     }
 
     #[test]
     fn the_server_is_given_the_time_it_asks_for_within_reason() {
         let asked = Duration::from_secs(7);
-        assert_eq!(wait(1, Some(asked), &Always(0)), Some(asked));
-        assert!(wait(1, Some(asked), &Always(0xff)).unwrap() > asked);
-        assert_eq!(wait(1, Some(Duration::from_hours(1)), &Always(0)), None);
+        assert_eq!(wait(1, Some(asked), PATIENCE, &Always(0)), Some(asked));
+        assert!(wait(1, Some(asked), PATIENCE, &Always(0xff)).unwrap() > asked);
+        assert_eq!(wait(1, Some(Duration::from_hours(1)), PATIENCE, &Always(0)), None);
     }
 }

@@ -112,6 +112,9 @@ async fn walls_hold_towards_files_secrets_and_other_processes() {
     fs::create_dir(&outside).unwrap();
     // Open to everybody, so that only the walls are in the way.
     fs::set_permissions(&outside, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    // Listens like a metadata service would: a port that no tool was given.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
     let (place, data) = (outside.display(), house.data());
     let database = data.join("writ.db");
     let script = format!(
@@ -121,6 +124,7 @@ async fn walls_hold_towards_files_secrets_and_other_processes() {
       tried tmp sh -c 'echo x >/tmp/writ-e2e-outside'
       tried shadow cat /etc/shadow
       tried database cat {}
+      tried connect bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}'
       tried signal kill -0 {}
       tried environ sh -c 'cat /proc/$$PPID/environ /proc/{}/environ'
       for pid in $(ls /proc | grep -E "^[0-9]+$"); do tr "\\0" "\\n" </proc/$pid/environ 2>/dev/null | grep -c "{}" ; done | grep -v "^0$" || echo "tried others-environments: refused""#,
@@ -134,7 +138,7 @@ async fn walls_hold_towards_files_secrets_and_other_processes() {
     let text = followed.text();
     let told = |name: &str, answer: &str| text.contains(&format!("tried {name}: {answer}"));
     assert!(told("own-workspace", "possible"), "{text}");
-    for name in ["outside", "tmp", "shadow", "database", "signal", "environ", "others-environments"] {
+    for name in ["outside", "tmp", "shadow", "database", "connect", "signal", "environ", "others-environments"] {
         assert!(told(name, "refused"), "{name}: {text}");
     }
     assert!(fs::read_dir(&outside).unwrap().next().is_none());

@@ -9,7 +9,7 @@ use writ_store::{Db, Tx};
 
 use crate::{
     leaf,
-    limits::{Buckets, Limits},
+    limits::{Buckets, Hasty, Limits},
     model::{Circumstances, Done, Facts, Receipt, Resource},
     policy::{Decision, Policies},
     record::{self, NewKey, PayloadKeys, Record},
@@ -61,7 +61,7 @@ impl Gate {
     ///
     /// # Errors
     /// `Sealed`; `Unauthenticated` when the tenant is gone; `Exhausted`; `Forbidden` when no scope covers the
-    /// action. Refusals are recorded.
+    /// action. Refusals are recorded; of those for haste, one a minute for each principal.
     pub async fn enter(&self, caller: &Caller, action: Action) -> Result<Entry> {
         let mut tx = self.0.db.tx(caller.tenant).await?;
         let keys = self.0.seal.tenant(&mut tx).await?;
@@ -73,8 +73,8 @@ impl Gate {
         let inside =
             Inside { gate: self.clone(), caller: caller.clone(), action, keys, policies, log: tenant.log_id };
         let entry = Entry { inside, tx };
-        if let Err(error) = self.0.buckets.take(caller, self.0.world.now()) {
-            return Err(entry.refuse(error).await);
+        if let Err(Hasty { error, on_record }) = self.0.buckets.take(caller, self.0.world.now()) {
+            return Err(if on_record { entry.refuse(error).await } else { error });
         }
         if !caller.may_try(action) {
             let error =

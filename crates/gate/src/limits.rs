@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use uuid::Uuid;
-use writ_kernel::{Caller, Error, PrincipalKind, Result, Timestamp};
+use writ_kernel::{Caller, Error, PrincipalKind, Timestamp};
 
 /// How many requests, and how many in a burst.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,20 @@ pub(crate) struct Buckets {
 struct Bucket {
     micro_tokens: u64,
     at: Timestamp,
+    /// When a refusal was last worth a record.
+    told: Option<Timestamp>,
 }
+
+/// Somebody was too hasty.
+#[derive(Debug)]
+pub(crate) struct Hasty {
+    pub(crate) error: Error,
+    /// Whether this refusal is worth a record: one a minute, or haste would fill the log of its own tenant.
+    pub(crate) on_record: bool,
+}
+
+/// So long after a recorded refusal another one is recorded.
+const TELL_EVERY: Duration = Duration::from_mins(1);
 
 impl Buckets {
     pub(crate) fn new(limits: Limits) -> Self {
@@ -56,7 +69,7 @@ impl Buckets {
 
     /// Takes one request of the caller and one of its tenant. Workers and runners of the server are not limited:
     /// the work they do was.
-    pub(crate) fn take(&self, caller: &Caller, now: Timestamp) -> Result<()> {
+    pub(crate) fn take(&self, caller: &Caller, now: Timestamp) -> Result<(), Hasty> {
         if matches!(caller.kind, PrincipalKind::System | PrincipalKind::Runner) {
             return Ok(());
         }
@@ -76,10 +89,10 @@ fn take(
     key: (Uuid, Uuid),
     rate: Rate,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<(), Hasty> {
     const ONE: u64 = 1_000_000;
     let full = u64::from(rate.burst) * ONE;
-    let bucket = buckets.entry(key).or_insert(Bucket { micro_tokens: full, at: now });
+    let bucket = buckets.entry(key).or_insert(Bucket { micro_tokens: full, at: now, told: None });
     let elapsed = u64::try_from(now.since(bucket.at).as_micros()).unwrap_or(u64::MAX);
     // One token a second is one millionth of a token a microsecond.
     let refill = elapsed.saturating_mul(u64::from(rate.per_second));
@@ -91,7 +104,12 @@ fn take(
     }
     let missing = ONE - bucket.micro_tokens;
     let wait = Duration::from_micros(missing.div_ceil(u64::from(rate.per_second).max(1)));
-    Err(Error::exhausted("rate_limited", "too many requests", wait.max(Duration::from_secs(1))))
+    let on_record = bucket.told.is_none_or(|told| now.since(told) >= TELL_EVERY);
+    if on_record {
+        bucket.told = Some(now);
+    }
+    let error = Error::exhausted("rate_limited", "too many requests", wait.max(Duration::from_secs(1)));
+    Err(Hasty { error, on_record })
 }
 
 #[cfg(test)]
@@ -124,7 +142,25 @@ mod tests {
     fn whoever_must_wait_is_told_how_long() {
         let (mut buckets, start) = (HashMap::new(), Timestamp::from_micros(0));
         drain(&mut buckets, start);
-        let error = take(&mut buckets, (Uuid::nil(), Uuid::nil()), RATE, start).unwrap_err();
-        assert!(error.retry_after().unwrap() >= Duration::from_millis(500));
+        let hasty = take(&mut buckets, (Uuid::nil(), Uuid::nil()), RATE, start).unwrap_err();
+        assert!(hasty.error.retry_after().unwrap() >= Duration::from_millis(500));
+    }
+
+    #[test]
+    fn one_refusal_a_minute_is_worth_a_record() {
+        let (mut buckets, start) = (HashMap::new(), Timestamp::from_micros(0));
+        drain(&mut buckets, start);
+        let refused = |buckets: &mut HashMap<_, _>, at| {
+            drain(buckets, at);
+            take(buckets, (Uuid::nil(), Uuid::nil()), RATE, at).unwrap_err().on_record
+        };
+        // The draining itself ended with a recorded refusal.
+        assert!(!refused(&mut buckets, start));
+        assert!(!refused(&mut buckets, start.plus(Duration::from_secs(59))));
+        buckets.clear();
+        drain(&mut buckets, start);
+        let later = start.plus(Duration::from_mins(2));
+        (0..3).for_each(|_| take(&mut buckets, (Uuid::nil(), Uuid::nil()), RATE, later).unwrap());
+        assert!(take(&mut buckets, (Uuid::nil(), Uuid::nil()), RATE, later).unwrap_err().on_record);
     }
 }

@@ -273,7 +273,7 @@ mod tests {
         ] {
             assert_eq!(refuse(body).code(), code, "{body}");
         }
-        let deep = "[".repeat(200);
+        let deep = format!(r#"{{"name":{}"#, "[".repeat(200));
         assert_eq!(parse::<serde_json::Value>(deep.as_bytes()).unwrap_err().code(), "too_deep");
     }
 

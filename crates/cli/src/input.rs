@@ -27,21 +27,31 @@ pub(crate) fn line_of_secret(what: &str) -> Result<Option<String>, Failure> {
     let stdin = io::stdin();
     let mut line = String::new();
     if stdin.is_terminal() {
-        ask(&format!("{what}: "));
         let unseen = Unseen::begin()?;
-        let read = stdin.lock().read_line(&mut line);
+        ask(&format!("{what}: "));
+        let read = typed(stdin.lock());
         drop(unseen);
         ask("\n");
-        read.map_err(|error| Failure::internal("the terminal cannot be read", &error))?;
-        if line.bytes().any(|byte| byte == INTERRUPT) {
-            return Err(Failure::new(130, "interrupted", "interrupted"));
-        }
+        line = read?;
     } else {
         let bounded = stdin.lock().take(LONGEST).read_line(&mut line);
         bounded.map_err(|error| Failure::internal("standard input cannot be read", &error))?;
     }
     line.truncate(line.trim_end_matches(['\n', '\r']).len());
     Ok((!line.is_empty()).then_some(line))
+}
+
+/// What is typed until the end of the line.
+fn typed(terminal: impl io::BufRead) -> Result<String, Failure> {
+    let mut line = Vec::new();
+    for byte in terminal.bytes() {
+        match byte.map_err(|error| Failure::internal("the terminal cannot be read", &error))? {
+            INTERRUPT => return Err(Failure::new(130, "interrupted", "interrupted")),
+            b'\n' => break,
+            byte => line.push(byte),
+        }
+    }
+    String::from_utf8(line).map_err(|_| Failure::usage("what was typed is not UTF-8"))
 }
 
 /// A new secret: typed twice on a terminal, because nobody sees a slip.

@@ -14,5 +14,6 @@ mod log;
 mod seal;
 mod session;
 mod terminal;
+mod typing;
 mod usage;
 mod verify;

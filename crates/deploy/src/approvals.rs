@@ -66,10 +66,11 @@ pub(crate) async fn decide(
     let Some(place) = place(&mut entry, request.resource).await? else {
         return Err(entry.not_found("deployment").await);
     };
-    let resource = Resource::one("approval", request.id)
+    let mut resource = Resource::one("approval", request.id)
         .named(&place.deployment.target)
         .within(place.environment.clone())
         .by(request.author);
+    resource.owner = room.0.principals.accountable(caller.tenant, request.author).await?;
     let mut grant = entry.admit(resource).await?;
     let now = grant.world().now();
     let approve = wanted.verdict == Verdict::Approve;

@@ -3,9 +3,10 @@
 use serde_json::json;
 use writ_crypto::hash;
 use writ_gate::{
-    Circumstances, Done, Facts, Grant, Outcome as Recorded, Plan as PlanSeen, approvals, policy::Policies,
+    Circumstances, Done, Facts, Grant, Outcome as Recorded, Plan as PlanSeen, approvals,
+    policy::{Decision, Policies},
 };
-use writ_kernel::{Action, Caller, Error, Result};
+use writ_kernel::{Action, Caller, Error, Id, Principal, Result};
 use writ_wire::{
     connections::Cloud,
     deployments::{Mode, Plan, PlanBinding, State},
@@ -84,6 +85,7 @@ async fn permit(
     seen: &Place,
 ) -> Result<PlanDecision> {
     let action = action_of(seen.deployment.mode);
+    let standing = standing_approvers(room, seen, author).await?;
     let mut entry = room.gate().enter(author, action).await?;
     let Some(place) = place(&mut entry, seen.deployment.id.uuid()).await? else {
         return Err(entry.not_found("deployment").await);
@@ -91,19 +93,18 @@ async fn permit(
     let Some(plan) = place.deployment.plan.clone() else {
         return Err(Error::internal("a permit without a plan"));
     };
+    if place.deployment.cancel_requested {
+        drop(entry);
+        return refuse(room, runner, &place, "cancelled", "the deployment was cancelled".to_owned()).await;
+    }
     let (_, policies) = room.gate().active_policies(entry.tx()).await?;
     let around =
         Circumstances { approvals: 0, plan: Some(seen_by_policy(&plan.facts)), isolation: run.isolation };
     let facts = Facts::new(author, &place.resource(), &around, room.gate().world().now());
     let Some(needed) = policies.approvals_needed(action, &facts)? else {
-        let reasons = policies.decide(action, &facts)?;
+        let decision = policies.decide(action, &facts)?;
         drop(entry);
-        let why = reasons
-            .reasons
-            .first()
-            .map_or_else(|| "no role of the author permits it".to_owned(), |id| format!("policy `{id}`"));
-        return refuse(room, runner, &place, "policy_refused", format!("policy refuses this plan: {why}"))
-            .await;
+        return refuse(room, runner, &place, "policy_refused", refused_by(&decision)).await;
     };
     let approval = approvals::latest_for(entry.tx(), place.deployment.id.uuid()).await?;
     let now = room.gate().world().now();
@@ -113,7 +114,11 @@ async fn permit(
             && approval.quorum >= needed
     });
     let approvals = match &usable {
-        Some(approval) => approvals::count(entry.tx(), approval).await?,
+        Some(approval) => {
+            let votes = approvals::votes(entry.tx(), approval.id).await?;
+            let agreed = votes.iter().filter(|vote| vote.approve && standing.contains(&vote.principal));
+            u8::try_from(agreed.count()).unwrap_or(u8::MAX)
+        }
         None => 0,
     };
     if approvals < needed {
@@ -134,6 +139,38 @@ async fn permit(
     grant.commit(Done::with(detail).outcome(Recorded::Intent)).await?;
     room.wake();
     Ok(PlanDecision::Apply { permit })
+}
+
+fn refused_by(decision: &Decision) -> String {
+    match decision.reasons.first() {
+        Some(policy) => format!("policy refuses this plan: policy `{policy}`"),
+        None => "policy refuses this plan: no role of the author permits it".to_owned(),
+    }
+}
+
+/// Those who agreed to the newest request and could still decide on it now: whoever was disabled or lost the role
+/// meanwhile agrees to nothing any more.
+async fn standing_approvers(room: &Deploy, place: &Place, author: &Caller) -> Result<Vec<Id<Principal>>> {
+    let mut tx = room.gate().db().read(author.tenant).await?;
+    let Some(request) = approvals::latest_for(&mut tx, place.deployment.id.uuid()).await? else {
+        return Ok(Vec::new());
+    };
+    let (_, policies) = room.gate().active_policies(&mut tx).await?;
+    let votes = approvals::votes(&mut tx, request.id).await?;
+    drop(tx);
+    let mut resource = writ_gate::Resource::one("approval", request.id).within(place.environment.clone());
+    resource.author = Some(request.author);
+    resource.owner = room.0.principals.accountable(author.tenant, request.author).await?;
+    let mut standing = Vec::new();
+    for vote in votes.iter().filter(|vote| vote.approve && vote.principal != request.author) {
+        let person = room.0.principals.current(author.tenant, vote.principal, author.trace).await?;
+        let Some(person) = person else { continue };
+        let facts = Facts::new(&person, &resource, &Circumstances::default(), room.gate().world().now());
+        if policies.decide(Action::ApprovalDecide, &facts)?.allow {
+            standing.push(vote.principal);
+        }
+    }
+    Ok(standing)
 }
 
 /// Asks others to agree to exactly this plan.

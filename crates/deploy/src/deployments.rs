@@ -16,6 +16,7 @@ use writ_wire::deployments::{
 };
 
 use crate::{
+    decision,
     model::{ConnectionRecord, Deploy, DeploymentRecord},
     preflight, runs, sql,
 };
@@ -113,7 +114,10 @@ pub(crate) async fn output(
 ) -> Result<(Output, Receipt)> {
     let (_, grant) = admitted(room.gate(), caller, Action::DeploymentRead, id).await?;
     let receipt = grant.commit(Done::plain()).await?;
-    let patience = Duration::from_secs(u64::from(query.wait.min(30)));
+    // So many wait at once and no more: a reader who does not get a place is answered at once.
+    let place = room.0.waiting.try_acquire();
+    let longest = if place.is_ok() { 30 } else { 0 };
+    let patience = Duration::from_secs(u64::from(query.wait.min(longest)));
     let give_up = tokio::time::Instant::now() + patience;
     loop {
         // Registered before looking, so that nothing that happens in between is slept through.
@@ -139,18 +143,22 @@ pub(crate) async fn cancel(room: &Deploy, caller: &Caller, id: Uuid) -> Result<(
     let (Place { mut deployment, .. }, mut grant) =
         admitted(room.gate(), caller, Action::DeploymentCancel, id).await?;
     let before = deployment.state;
-    match before {
+    let now = grant.world().now();
+    let stopped = match before {
         state if state.is_final() => {
             return Err(Error::conflict("deployment_over", format!("the deployment has {}", state.as_str())));
         }
-        State::Planning | State::Applying => deployment.cancel_requested = true,
+        State::Planning | State::Applying => {
+            deployment.cancel_requested = true;
+            sql::request_cancel(grant.tx(), deployment.id, now).await?
+        }
         _ => {
             deployment.state = State::Cancelled;
             deployment.outcome = Some(outcome("cancelled", "cancelled before anything was changed", None));
+            sql::advance(grant.tx(), before, &deployment, now).await?
         }
-    }
-    let now = grant.world().now();
-    if !sql::advance(grant.tx(), before, &deployment, now).await? {
+    };
+    if !stopped {
         return Err(Error::conflict(
             "deployment_moved",
             "the deployment moved on at the same moment; try again",
@@ -210,6 +218,15 @@ async fn begin(
     key: Option<String>,
 ) -> Result<(DeploymentRecord, Receipt)> {
     let mut entry = room.gate().enter(caller, Action::DeploymentCreate).await?;
+    // Whoever asks for a change that applies by itself needs the scope for that, too.
+    let applies = decision::action_of(new.mode);
+    if new.mode != Mode::Plan && !caller.may_try(applies) {
+        let error =
+            Error::forbidden("insufficient_scope", format!("the credential has no scope for `{applies}`"));
+        return Err(entry
+            .refuse(error.hint("ask for a plan only, or use a credential with that scope"))
+            .await);
+    }
     let Some(connection) = sql::connection(entry.tx(), new.connection.uuid()).await? else {
         return Err(entry.not_found("connection").await);
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 use writ_gate::{Environment, Gate, Resource};
 use writ_kernel::{
@@ -16,6 +16,9 @@ use writ_wire::{
 
 use crate::ports::Principals;
 
+/// As many readers of output wait at once; waiting must not take the places of those who act.
+const READERS: usize = 256;
+
 /// The deploy room. Cheap to clone.
 #[derive(Clone)]
 pub struct Deploy(pub(crate) Arc<Room>);
@@ -23,6 +26,8 @@ pub struct Deploy(pub(crate) Arc<Room>);
 pub(crate) struct Room {
     pub(crate) gate: Gate,
     pub(crate) principals: Arc<dyn Principals>,
+    /// How many readers of output may wait at once.
+    pub(crate) waiting: Semaphore,
     /// Something changed that a worker or a reader of output may wait for.
     pub(crate) changed: Notify,
 }
@@ -30,7 +35,8 @@ pub(crate) struct Room {
 impl Deploy {
     /// The room behind `gate`.
     pub fn new(gate: Gate, principals: Arc<dyn Principals>) -> Self {
-        Self(Arc::new(Room { gate, principals, changed: Notify::new() }))
+        let waiting = Semaphore::new(READERS);
+        Self(Arc::new(Room { gate, principals, waiting, changed: Notify::new() }))
     }
 
     pub(crate) fn gate(&self) -> &Gate {

@@ -18,6 +18,13 @@ pub trait Principals: Send + Sync {
         principal: Id<Principal>,
         trace: TraceId,
     ) -> Boxed<'_, Result<Option<Caller>>>;
+
+    /// The person who answers for `principal`, when that is a service account.
+    fn accountable(
+        &self,
+        tenant: TenantId,
+        principal: Id<Principal>,
+    ) -> Boxed<'_, Result<Option<Id<Principal>>>>;
 }
 
 /// Starts runners: a process beside the server, or a job in a cluster.

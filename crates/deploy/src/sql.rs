@@ -4,7 +4,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use sqlx::FromRow;
 use uuid::Uuid;
 use writ_kernel::{
-    Configuration, Connection, Error, Id, Label, Page, PageRequest, Principal, Result, TenantId, Timestamp,
+    Configuration, Connection, Deployment, Error, Id, Label, Page, PageRequest, Principal, Result, TenantId,
+    Timestamp,
 };
 use writ_store::{SystemTx, Tx, execute, on};
 use writ_wire::deployments::{Mode, State};
@@ -361,7 +362,7 @@ pub(crate) async fn advance(tx: &mut Tx, from: State, to: &DeploymentRecord, now
     let outcome = to.outcome.as_ref().map(to_json).transpose()?;
     let changed = execute!(tx, |conn, tenant| {
         sqlx::query(
-            "UPDATE deployments SET state = $4, plan = $5, approval_id = $6, outcome = $7, cancel_requested = $8, updated_at = $9
+            "UPDATE deployments SET state = $4, plan = $5, approval_id = $6, outcome = $7, updated_at = $8
              WHERE tenant_id = $1 AND deployment_id = $2 AND state = $3",
         )
         .bind(tenant)
@@ -371,7 +372,22 @@ pub(crate) async fn advance(tx: &mut Tx, from: State, to: &DeploymentRecord, now
         .bind(&plan)
         .bind(to.approval)
         .bind(&outcome)
-        .bind(i64::from(to.cancel_requested))
+        .bind(now.micros())
+        .execute(conn)
+    })?;
+    Ok(changed == 1)
+}
+
+/// Asks for the end of a deployment on which a runner works; whether one does. Nothing that moves a deployment takes
+/// this back.
+pub(crate) async fn request_cancel(tx: &mut Tx, id: Id<Deployment>, now: Timestamp) -> Result<bool> {
+    let changed = execute!(tx, |conn, tenant| {
+        sqlx::query(
+            "UPDATE deployments SET cancel_requested = 1, updated_at = $3
+             WHERE tenant_id = $1 AND deployment_id = $2 AND state IN ('planning', 'applying')",
+        )
+        .bind(tenant)
+        .bind(id.uuid())
         .bind(now.micros())
         .execute(conn)
     })?;
@@ -424,11 +440,18 @@ pub(crate) async fn insert_idempotency_key(
     Ok(())
 }
 
-/// Deployments of all tenants that wait for a runner, oldest first, with their tenants.
+/// Of each free environment of all tenants the deployment that has waited longest, with its tenant: however much one
+/// tenant asks for, every environment is looked at.
 pub(crate) async fn waiting(tx: &mut SystemTx, limit: i64) -> Result<Vec<(TenantId, Uuid)>> {
     let rows = on!(tx, |conn| {
         sqlx::query_as::<_, (Uuid, Uuid)>(
-            "SELECT tenant_id, deployment_id FROM deployments WHERE state IN ('queued', 'approved')
+            "SELECT tenant_id, deployment_id FROM deployments d
+             WHERE state IN ('queued', 'approved')
+               AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.tenant_id = d.tenant_id
+                 AND r.environment_id = d.environment_id AND r.state IN ('starting', 'claimed'))
+               AND NOT EXISTS (SELECT 1 FROM deployments o WHERE o.tenant_id = d.tenant_id
+                 AND o.environment_id = d.environment_id AND o.state IN ('queued', 'approved')
+                 AND o.deployment_id < d.deployment_id)
              ORDER BY deployment_id LIMIT $1",
         )
         .bind(limit)

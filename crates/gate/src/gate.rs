@@ -14,6 +14,7 @@ use crate::{
     policy::{Decision, Policies},
     record::{self, NewKey, PayloadKeys, Record},
     sql,
+    tenancy::PLATFORM,
 };
 
 /// The one way to do anything. Cheap to clone.
@@ -75,6 +76,11 @@ impl Gate {
         let entry = Entry { inside, tx };
         if let Err(Hasty { error, on_record }) = self.0.buckets.take(caller, self.0.world.now()) {
             return Err(if on_record { entry.refuse(error).await } else { error });
+        }
+        // Whatever a tenant's own policies say: what concerns the whole server is the platform tenant's.
+        if action.concerns_the_server() && caller.tenant != PLATFORM {
+            let error = Error::forbidden("platform_action", "only the platform tenant may do this");
+            return Err(entry.refuse(error).await);
         }
         if !caller.may_try(action) {
             let error =

@@ -35,6 +35,9 @@ static COMPILED_SCHEMA: LazyLock<Schema> =
 /// One version of a tenant's policies, ready to decide: the built-in ones and the tenant's own.
 pub struct Policies {
     set: PolicySet,
+    /// The built-in policies alone: runners and workers obey these, so that no tenant's policy can keep the end of
+    /// what it began from being recorded.
+    built_in: PolicySet,
     hints: BTreeMap<String, String>,
     digest: String,
 }
@@ -66,12 +69,13 @@ impl Policies {
         for (_, text) in BUILT_IN {
             collect(&mut set, &mut hints, text, "")?;
         }
+        let built_in = set.clone();
         collect(&mut set, &mut hints, own, "tenant/")?;
         let report = Validator::new(COMPILED_SCHEMA.clone()).validate(&set, ValidationMode::Strict);
         if let Some(error) = report.validation_errors().next() {
             return Err(invalid(positioned(own, error, error)));
         }
-        Ok(Self { set, hints, digest: digest(own) })
+        Ok(Self { set, built_in, hints, digest: digest(own) })
     }
 
     /// SHA-256 of the schema, the built-in policies and the tenant's own: `sha256:<hex>`.
@@ -93,10 +97,13 @@ impl Policies {
             Some(&COMPILED_SCHEMA),
         )
         .map_err(ours)?;
-        let response = Authorizer::new().is_authorized(&request, &self.set, &entities);
+        let set =
+            if matches!(facts.principal_kind, "runner" | "system") { &self.built_in } else { &self.set };
+        let response = Authorizer::new().is_authorized(&request, set, &entities);
         // A policy that fails to evaluate is no reason to let anything happen: it may have been a `forbid`.
         if let Some(error) = response.diagnostics().errors().next() {
-            return Err(Error::internal(format!("policy evaluation: {error}")));
+            tracing::warn!(%error, "a policy cannot be evaluated, so nothing is permitted");
+            return Ok(Decision { allow: false, reasons: vec!["evaluation-error".to_owned()], hint: None });
         }
         let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
         reasons.sort();

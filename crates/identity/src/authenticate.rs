@@ -147,6 +147,20 @@ impl Identity {
         let roles = roles(&mut tx, principal, self.gate.world().now()).await?;
         Ok(Some(Caller { principal, kind, roles, trace, ..Caller::system(tenant, self.gate.world()) }))
     }
+
+    /// The person who answers for `principal`, when that is a service account.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn accountable(
+        &self,
+        tenant: TenantId,
+        principal: Id<Principal>,
+    ) -> Result<Option<Id<Principal>>> {
+        let mut tx = self.gate.db().read(tenant).await?;
+        let service = sql::service(&mut tx, principal.uuid()).await?;
+        Ok(service.map(|service| Id::from_uuid(service.owner.uuid())))
+    }
 }
 
 /// The roles that hold at `now`.

@@ -3,7 +3,7 @@
 use serde_json::json;
 use writ_crypto::SecretString;
 use writ_gate::{Done, Gate};
-use writ_kernel::{Id, Name, Principal, Result, Tenant, TenantId, TraceId};
+use writ_kernel::{Id, Name, Principal, Result, Scopes, Tenant, TenantId, TraceId};
 use writ_store::Tx;
 
 use crate::{
@@ -44,7 +44,7 @@ pub(crate) async fn found_tenant(
             Binding { id: world.id(), principal, role, environment: None, expires_at: None, created_at: now };
         sql::insert_binding(tx, &binding).await?;
     }
-    let token = credentials::enrol(tx, world, principal).await?;
+    let token = credentials::enrol(tx, world, principal, Scopes::all()).await?;
     Ok((tenant, person, token))
 }
 

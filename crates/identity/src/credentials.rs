@@ -25,7 +25,14 @@ const ENROLMENT: Duration = Duration::from_hours(24);
 const LONGEST_KEY: Duration = Duration::from_hours(366 * 24);
 
 /// Writes a one-time enrolment token for a new person.
-pub(crate) async fn enrol(tx: &mut Tx, world: &World, person: Id<Principal>) -> Result<SecretString> {
+///
+/// A session begun with it can do no more than `scopes`: those of whoever asked for the person.
+pub(crate) async fn enrol(
+    tx: &mut Tx,
+    world: &World,
+    person: Id<Principal>,
+    scopes: Scopes,
+) -> Result<SecretString> {
     let (token, _) = issue(
         tx,
         world,
@@ -34,7 +41,7 @@ pub(crate) async fn enrol(tx: &mut Tx, world: &World, person: Id<Principal>) -> 
             principal: person,
             principal_kind: PrincipalKind::Person,
             label: None,
-            scopes: Scopes::all(),
+            scopes,
             expires_at: world.now().plus(ENROLMENT),
         },
     )

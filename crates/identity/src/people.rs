@@ -22,7 +22,9 @@ pub(crate) async fn create(
     let world = grant.world().clone();
     let person = PersonRecord { id: world.id(), name, display_name, active: true, created_at: world.now() };
     sql::insert_person(grant.tx(), &person).await.map_err(|error| taken(error, "person", &person.name))?;
-    let token = credentials::enrol(grant.tx(), &world, Id::from_uuid(person.id.uuid())).await?;
+    let token =
+        credentials::enrol(grant.tx(), &world, Id::from_uuid(person.id.uuid()), caller.scopes.clone())
+            .await?;
     let receipt = grant.commit(Done::plain().created(person.id)).await?;
     Ok((person, token, receipt))
 }

@@ -30,6 +30,11 @@ pub(crate) async fn write(
     let world = grant.world().clone();
     let (author, text) = (caller.principal, &wanted.policies);
     let (id, policies) = policy_sets::activate(grant.tx(), &world, author, text, wanted.replaces).await?;
+    let facts = Facts::new(caller, grant.resource(), &Circumstances::default(), world.now());
+    if !policies.decide(Action::PolicyWrite, &facts)?.allow {
+        let error = Error::conflict("locked_out", "under these policies you could not replace them again");
+        return Err(grant.refuse(error.at("policies")).await);
+    }
     let detail = json!({ "digest": policies.digest(), "replaces": wanted.replaces });
     let receipt = grant.commit(Done::with(detail).created(id)).await?;
     let digest = policies.digest().to_owned();

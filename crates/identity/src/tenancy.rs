@@ -32,8 +32,10 @@ pub(crate) async fn create_tenant(
     };
     let founded = founded.await;
     let outcome = if founded.is_ok() { Outcome::Done } else { Outcome::Fail };
-    let grant = gate.grant(caller, Action::TenantCreate, resource()).await?;
-    let receipt = grant.commit(Done::plain().outcome(outcome)).await?;
+    // Neither haste nor a role that ended meanwhile may keep the outcome from being recorded.
+    let worker = Caller { trace: caller.trace, ..Caller::system(caller.tenant, gate.world()) };
+    let grant = gate.grant(&worker, Action::TenantCreate, resource()).await?;
+    let receipt = grant.commit(Done::with(json!({ "by": caller.principal })).outcome(outcome)).await?;
     let (tenant, person, token) = founded?;
     Ok((tenant, person, token, receipt))
 }

@@ -141,6 +141,13 @@ actions! {
     EvidenceErase = "evidence.subjects.erase" Write,
 }
 
+impl Action {
+    /// Whether it is about the whole server and not about one tenant.
+    pub fn concerns_the_server(self) -> bool {
+        self.name().starts_with("platform.")
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -193,6 +193,14 @@ impl writ_deploy::ports::Principals for People {
     ) -> writ_deploy::ports::Boxed<'_, Result<Option<writ_kernel::Caller>>> {
         Box::pin(self.0.current(tenant, principal, trace))
     }
+
+    fn accountable(
+        &self,
+        tenant: writ_kernel::TenantId,
+        principal: writ_kernel::Id<writ_kernel::Principal>,
+    ) -> writ_deploy::ports::Boxed<'_, Result<Option<writ_kernel::Id<writ_kernel::Principal>>>> {
+        Box::pin(self.0.accountable(tenant, principal))
+    }
 }
 
 fn launcher(config: &Config, address: SocketAddr, pin: &str) -> Result<LocalRunners> {

@@ -89,6 +89,14 @@ impl Principals for People {
     ) -> Boxed<'_, Result<Option<Caller>>> {
         Box::pin(self.0.current(tenant, principal, trace))
     }
+
+    fn accountable(
+        &self,
+        tenant: TenantId,
+        principal: Id<Principal>,
+    ) -> Boxed<'_, Result<Option<Id<Principal>>>> {
+        Box::pin(self.0.accountable(tenant, principal))
+    }
 }
 
 impl Stage {

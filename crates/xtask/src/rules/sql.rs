@@ -33,7 +33,7 @@ const EVERY_TENANT: [(&str, &str, &str); 14] = [
     ),
     (
         "crates/deploy/src/sql.rs",
-        "SELECT tenant_id, deployment_id FROM deployments WHERE state",
+        "SELECT tenant_id, deployment_id FROM deployments",
         "workers find what waits, whoever's it is",
     ),
     (

@@ -214,7 +214,7 @@ async fn refuse(
 ) -> Result<PlanDecision> {
     let mut grant = room.gate().grant(runner, Action::RunReport, own(runner, place)).await?;
     let mut deployment = place.deployment.clone();
-    deployment.state = State::Refused;
+    deployment.state = if deployment.cancel_requested { State::Cancelled } else { State::Refused };
     deployment.outcome = Some(outcome(code, reason.clone(), None));
     advance(&mut grant, State::Planning, &deployment).await?;
     let resource = place.resource();

@@ -50,6 +50,23 @@ on_both! {
         assert_eq!(intents[0].payload["decision"]["approvals"], 1);
     }
 
+    async fn the_vote_of_somebody_dismissed_meanwhile_does_not_count(db: &TestDb) {
+        let stage = Stage::over(db).await;
+        let connection = stage.local("dev", 1).await;
+        let deployment = stage.deploy(&connection).await;
+        let first = stage.runner().await;
+        first.plan(&plan("01", &json!({ "create": 1 }))).await;
+        first.finish(true, false, "waiting").await;
+        let approval = stage.approval(&deployment).await;
+        assert_eq!(stage.vote(&stage.bob, &approval, "approve").await.status, StatusCode::OK);
+        let path = format!("/api/v1/people/{}/disable", stage.bob.id());
+        assert!(stage.app.send(&stage.admin, http::Method::POST, &path, &json!({})).await.status.is_success());
+        let second = stage.runner().await;
+        assert_eq!(second.plan(&plan("01", &json!({ "create": 1 }))).await["decision"], "wait");
+        second.finish(true, false, "waiting").await;
+        assert_eq!(stage.state(&deployment).await, "awaiting_approval");
+    }
+
     async fn another_plan_needs_another_approval(db: &TestDb) {
         let stage = Stage::over(db).await;
         let connection = stage.local("dev", 1).await;

@@ -117,6 +117,17 @@ on_both! {
         assert_eq!(stage.outcome(&deployment).await, "region_not_allowed");
     }
 
+    async fn a_cancelled_plan_gets_no_permit(db: &TestDb) {
+        let stage = Stage::over(db).await;
+        let connection = stage.local("dev", 0).await;
+        let deployment = stage.deploy(&connection).await;
+        let runner = stage.runner().await;
+        stage.post(&stage.ann, &format!("/api/v1/deployments/{deployment}/cancel"), &json!({})).await;
+        assert_eq!(runner.plan(&plan("01", &json!({ "create": 1 }))).await["decision"], "refused");
+        runner.finish(false, true, "cancelled").await;
+        assert_eq!((stage.state(&deployment).await, stage.outcome(&deployment).await), ("cancelled".into(), "cancelled".into()));
+    }
+
     async fn whoever_was_disabled_meanwhile_changes_nothing(db: &TestDb) {
         let stage = Stage::over(db).await;
         let connection = stage.local("dev", 0).await;

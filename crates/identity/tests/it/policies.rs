@@ -41,6 +41,24 @@ on_both! {
         assert_eq!(stage.app.get(&ann, "/api/v1/people").await.status, StatusCode::OK);
     }
 
+    async fn nobody_locks_the_tenant_out(db: &TestDb) {
+        let stage = Stage::over(db).await;
+        let answer = put(&stage, &json!({ "policies": "forbid (principal, action, resource);" })).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (StatusCode::CONFLICT, &json!("locked_out")));
+        assert_eq!(put(&stage, &json!({ "policies": "// still here" })).await.status, StatusCode::OK);
+    }
+
+    async fn no_policy_of_a_tenant_gives_it_the_platform(db: &TestDb) {
+        let stage = Stage::over(db).await;
+        let own = "permit (principal in Writ::Role::\"admin\", action, resource);";
+        assert_eq!(put(&stage, &json!({ "policies": own })).await.status, StatusCode::OK);
+        let wanted = json!({ "name": "mine", "admin": "mine" });
+        let answer = stage.post(&stage.admin, "/api/v1/tenants", &wanted).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (StatusCode::FORBIDDEN, &json!("platform_action")));
+        let listed = stage.app.get(&stage.admin, "/api/v1/tenants").await;
+        assert_eq!(listed.status, StatusCode::FORBIDDEN);
+    }
+
     async fn cases_are_tried_without_effect(db: &TestDb) {
         let stage = Stage::over(db).await;
         let own = "forbid (principal, action == Writ::Action::\"runtime.deployments.apply\", resource) when { context has plan && context.plan.delete > 0 };";

@@ -92,6 +92,27 @@ on_both! {
         assert!(verified.log.is_intact());
     }
 
+    async fn a_payload_left_out_is_withheld_and_one_told_twice_is_altered(db: &TestDb) {
+        let (_office, log, files) = exported(db).await;
+        let path = "payloads/000000000001.jsonl";
+        let text = String::from_utf8(files[path].clone()).unwrap();
+        let with = |text: String| {
+            let verified = verify(&Files::from_iter(files.clone().into_iter().chain([(path.to_owned(), text.into_bytes())])), &log, None);
+            assert!(verified.log.is_intact() && !verified.is_intact());
+            (verified.withheld, verified.altered)
+        };
+        let (first, rest) = text.split_once('\n').unwrap();
+        assert_eq!(with(rest.to_owned()), (1, vec![]));
+        assert_eq!(with(format!("{first}\n{text}")), (0, vec![256]));
+        let nobody = Uuid::nil();
+        let erased = format!("{{\"index\":256,\"id\":\"{nobody}\",\"erased\":true,\"payload\":null}}\n{rest}");
+        assert_eq!(with(erased), (0, vec![256]), "an erasure of another record");
+
+        let mut none = files.clone();
+        none.retain(|path, _| !path.starts_with("payloads/"));
+        assert_eq!(verify(&none, &log, None).withheld, head(&files).size);
+    }
+
     async fn keys_of_another_log_do_not_vouch_for_it(db: &TestDb) {
         let (_office, log, files) = exported(db).await;
         let other = Log { keys: log.meta_keys.clone(), ..log };

@@ -16,16 +16,22 @@ use crate::{
     output::{Failure, details},
 };
 
+/// The most bytes a file of an export may have.
+const LARGEST: u64 = 64 << 20;
 /// The most bytes an export may have, unpacked.
-const LARGEST: u64 = 4 << 30;
+const ALL: u64 = 4 << 30;
+/// The most entries the archive of an export may have.
+const ENTRIES: usize = 1_000_000;
 /// The file of an export that holds the keys it was signed with.
 const KEYS: &str = "keys";
+/// What is to be said of an export that only its own keys vouch for.
+const SELF_ASSERTED: &str = "consistent with itself; whose log it is was not verified: give --key";
 
 /// What was found out.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Verdict {
-    /// Whether nothing is wrong.
+    /// Whether nothing is wrong, and whose log it is was verified too.
     pub(crate) verified: bool,
     /// Which log it is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,8 +48,10 @@ pub(crate) struct Verdict {
     payloads: u64,
     /// How many payloads are gone, as the export says by erasure.
     erased: u64,
+    /// Of how many records the export says nothing, though it should.
+    withheld: u64,
     /// Whether the keys came with what they are to vouch for: then only its inner consistency is shown.
-    pub(crate) self_asserted: bool,
+    self_asserted: bool,
     /// What the log is known to have been before.
     #[serde(skip_serializing_if = "Option::is_none")]
     known: Option<u64>,
@@ -62,6 +70,7 @@ impl Verdict {
             leaves: verified.log.leaves,
             payloads: verified.payloads,
             erased: verified.erased,
+            withheld: verified.withheld,
             self_asserted: false,
             known,
             findings: findings(verified),
@@ -70,13 +79,15 @@ impl Verdict {
 
     /// The verdict for people.
     pub(crate) fn shown(&self) -> String {
+        let payloads =
+            format!("{} as committed, {} erased, {} withheld", self.payloads, self.erased, self.withheld);
         let absent = || "-".to_owned();
         let mut rows = vec![
             ("origin", self.origin.clone().unwrap_or_else(absent)),
             ("size", self.size.map_or_else(absent, |size| size.to_string())),
             ("root", self.root.clone().unwrap_or_else(absent)),
             ("leaves", format!("{} hashed", self.leaves)),
-            ("payloads", format!("{} as committed, {} erased", self.payloads, self.erased)),
+            ("payloads", payloads),
         ];
         if self.verified {
             rows.push(("signatures", "Ed25519 and a post-quantum one hold".to_owned()));
@@ -84,7 +95,12 @@ impl Verdict {
         rows.extend(self.known.map(|size| ("known", format!("compared with the tree of {size} leaves"))));
         let mut lines = vec![details(&rows)];
         lines.extend(self.findings.iter().map(|finding| format!("WRONG: {}", crate::output::plain(finding))));
-        lines.push(if self.verified { "evidence verified" } else { "EVIDENCE DOES NOT VERIFY" }.to_owned());
+        let last = match (self.verified, self.findings.is_empty() && self.self_asserted) {
+            (true, _) => "evidence verified",
+            (false, true) => SELF_ASSERTED,
+            (false, false) => "EVIDENCE DOES NOT VERIFY",
+        };
+        lines.push(last.to_owned());
         lines.join("\n")
     }
 }
@@ -104,14 +120,21 @@ pub(crate) fn told(verified: &Verified) -> Vec<String> {
 }
 
 /// Verifies an exported log, packed as a gzipped tar archive or unpacked as a directory. Without `keys`, those in the
-/// export are used.
-pub(crate) fn log(path: &Path, keys: &[Verifier], known: Option<&Path>) -> Result<Verdict, Failure> {
+/// export are used; then it counts as verified only if they are trusted (`trust_own`).
+pub(crate) fn log(
+    path: &Path,
+    keys: &[Verifier],
+    trust_own: bool,
+    known: Option<&Path>,
+) -> Result<Verdict, Failure> {
     let files = Files::open(path)?;
     let own = if keys.is_empty() { files.keys()? } else { Vec::new() };
     let used = if keys.is_empty() { own.as_slice() } else { keys };
     let known = known.map(|path| head(path, used)).transpose()?;
     let verified = verified(&files, used, known.as_ref())?;
-    Ok(Verdict { self_asserted: keys.is_empty(), ..Verdict::of(&verified, known.map(|head| head.size)) })
+    let verdict = Verdict::of(&verified, known.map(|head| head.size));
+    let self_asserted = keys.is_empty();
+    Ok(Verdict { verified: verdict.verified && (trust_own || !self_asserted), self_asserted, ..verdict })
 }
 
 fn verified(files: &Files, keys: &[Verifier], known: Option<&Head>) -> Result<Verified, Failure> {
@@ -126,7 +149,10 @@ fn findings(verified: &Verified) -> Vec<String> {
         .altered
         .iter()
         .map(|index| format!("the payload of leaf {index} is not the one it commits to"));
-    log.chain(altered).collect()
+    let withheld = (verified.withheld > 0).then(|| {
+        format!("{} withheld: the export says nothing of what these records say", verified.withheld)
+    });
+    log.chain(altered).chain(withheld).collect()
 }
 
 /// Verifies that one leaf is in a log of `keys`, by a proof that travels alone.
@@ -147,6 +173,7 @@ pub(crate) fn leaf(leaf: &Path, proof: &Path, keys: &[Verifier]) -> Result<Verdi
         leaves: 1,
         payloads: 0,
         erased: 0,
+        withheld: 0,
         self_asserted: false,
         known: None,
         findings: checked.err().map(|error| error.to_string()).into_iter().collect(),
@@ -204,11 +231,17 @@ impl Files {
 
     /// The file at a path of the log's own making, which is relative and plain.
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(self.root.join(path)) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        let path = self.root.join(path);
+        let about = match fs::metadata(&path) {
+            Ok(about) => about,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if !about.is_file() || about.len() > LARGEST {
+            let what = format!("`{}` is no file of at most 64 MiB", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
+        fs::read(path).map(Some)
     }
 
     fn keys(&self) -> Result<Vec<Verifier>, Failure> {
@@ -237,14 +270,43 @@ pub(crate) fn unpack(archive: &Path, to: &Path) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::usage(format!("`{name}` cannot be unpacked: {error}"));
     fs::create_dir_all(to).map_err(failed)?;
     let file = fs::File::open(archive).map_err(failed)?;
-    let mut entries = tar::Archive::new(io::Read::take(GzDecoder::new(file), LARGEST));
-    for entry in entries.entries().map_err(malformed)? {
+    let mut archive = tar::Archive::new(GzDecoder::new(file));
+    let mut size = 0_u64;
+    for (number, entry) in archive.entries().map_err(malformed)?.enumerate() {
         let mut entry = entry.map_err(malformed)?;
-        if entry.header().entry_type().is_file() {
-            entry.unpack_in(to).map_err(malformed)?;
+        if number >= ENTRIES {
+            return Err(too_large(format!("`{name}` has more than {ENTRIES} entries")));
         }
+        size = size.saturating_add(entry.size());
+        if size > ALL {
+            return Err(too_large(format!("`{name}` has more than 4 GiB, unpacked")));
+        }
+        let path = entry.path().map_err(malformed)?.into_owned();
+        if !entry.header().entry_type().is_file() || !is_of_an_export(&path) {
+            continue;
+        }
+        if entry.size() > LARGEST {
+            return Err(too_large(format!("`{}` in `{name}` has more than 64 MiB", path.display())));
+        }
+        entry.unpack_in(to).map_err(malformed)?;
     }
     Ok(())
+}
+
+/// Whether a path in an archive is one of an export's, which may lie in a directory `log`.
+fn is_of_an_export(path: &Path) -> bool {
+    let path = path.strip_prefix(".").unwrap_or(path);
+    let path = path.strip_prefix("log").unwrap_or(path);
+    let is = |name: &str| path == Path::new(name);
+    is(CHECKPOINT_PATH)
+        || is(KEYS)
+        || is("about.json")
+        || path.starts_with("tile")
+        || path.starts_with("payloads")
+}
+
+fn too_large(why: String) -> Failure {
+    Failure::new(4, "export_too_large", why)
 }
 
 fn broken(why: impl Into<String>) -> Failure {

@@ -10,6 +10,9 @@ mod plain;
 
 pub(crate) use plain::Log;
 
+/// What an export without payloads says of itself.
+const ABOUT: &str = r#"{"from":0,"to":0}"#;
+
 /// Writes the log as an unpacked export.
 pub(crate) fn write(log: &Log, directory: &Path) {
     for (path, bytes) in &log.files {
@@ -18,13 +21,15 @@ pub(crate) fn write(log: &Log, directory: &Path) {
         fs::write(path, bytes).unwrap();
     }
     fs::write(directory.join("keys"), keys()).unwrap();
+    fs::write(directory.join("about.json"), ABOUT).unwrap();
 }
 
 /// Writes the log as a packed export.
 pub(crate) fn pack(log: &Log, file: &Path) {
     let mut archive = tar::Builder::new(GzEncoder::new(fs::File::create(file).unwrap(), Compression::fast()));
-    let keys = ("keys".to_owned(), keys().into_bytes());
-    for (path, bytes) in log.files.iter().map(|(path, bytes)| (path.clone(), bytes.clone())).chain([keys]) {
+    let beside =
+        [("keys".to_owned(), keys().into_bytes()), ("about.json".to_owned(), ABOUT.as_bytes().to_vec())];
+    for (path, bytes) in log.files.iter().map(|(path, bytes)| (path.clone(), bytes.clone())).chain(beside) {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);

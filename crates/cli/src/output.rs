@@ -52,7 +52,7 @@ impl Output {
         if self.json {
             print(&serde_json::to_string_pretty(value).unwrap_or_default());
         } else {
-            print(&text(value));
+            print(&plain(&text(value)));
         }
     }
 
@@ -69,7 +69,7 @@ impl Output {
         if self.json {
             print(&serde_json::to_string(value).unwrap_or_default());
         } else {
-            print(&text(value));
+            print(&plain(&text(value)));
         }
     }
 
@@ -103,7 +103,7 @@ impl Output {
                 let _ = writeln!(stderr, "\nhint: {}", plain(hint));
             }
             if let Some(trace) = &failure.trace_id {
-                let _ = writeln!(stderr, "trace: {trace}");
+                let _ = writeln!(stderr, "trace: {}", plain(trace));
             }
         }
         ExitCode::from(failure.exit)
@@ -118,6 +118,11 @@ pub(crate) fn plain(text: &str) -> String {
         c => String::from(c),
     };
     text.chars().map(shown).collect()
+}
+
+/// The text of a cell: one line, whoever wrote it.
+fn in_one_line(text: &str) -> String {
+    plain(text).replace('\n', "\\n").replace('\t', "\\t")
 }
 
 /// A time for people, to the second.
@@ -149,7 +154,7 @@ pub(crate) fn print(text: &str) {
 /// Rows in columns, the first row being the heading.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> =
-        rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
+        rows.iter().map(|row| row.iter().map(|cell| in_one_line(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter()
@@ -258,6 +263,11 @@ mod tests {
     #[test]
     fn what_a_terminal_would_obey_is_spelt_out() {
         assert_eq!(plain("a\u{1b}[2Jb\tc\nd"), "a\\u{1b}[2Jb\tc\nd");
+    }
+
+    #[test]
+    fn a_cell_cannot_pass_for_another_row() {
+        assert_eq!(table(&[vec!["a\nevidence\tverified".to_owned()]]), "a\\nevidence\\tverified");
     }
 
     #[test]

@@ -22,7 +22,8 @@ const FILES: usize = 4_000;
 /// The content of files by their relative paths.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
-/// Reads the files of a directory, without what is no part of a configuration: `.git`, `.terraform` and states.
+/// Reads the files of a directory, without what is no part of a configuration: `.git`, `.terraform`, states, plans and
+/// credentials.
 pub(crate) fn directory(root: &Path) -> Result<Files, Failure> {
     let root = fs::canonicalize(root).map_err(|error| unreadable(root, &error))?;
     let mut found = Found::default();
@@ -87,10 +88,29 @@ pub(crate) fn pack(files: &Files) -> Result<Vec<u8>, Failure> {
     Ok(packed)
 }
 
+/// What tools keep beside a configuration: caches, credentials and settings of their own.
+const LEFT_OUT: [&str; 11] = [
+    ".git",
+    ".terraform",
+    ".terraform.d",
+    ".terraformrc",
+    ".aws",
+    ".azure",
+    ".gcloud",
+    ".kube",
+    ".ssh",
+    ".netrc",
+    ".env",
+];
+
 /// Whether a path is no part of a configuration. The lock file `.terraform.lock.hcl` is one.
 fn is_left_out(path: &str) -> bool {
-    path.split('/').any(|part| part == ".git" || part == ".terraform")
-        || path.rsplit('/').next().is_some_and(|name| name.contains(".tfstate"))
+    path.split('/').any(|part| LEFT_OUT.contains(&part) || part.starts_with(".env."))
+        || path.rsplit('/').next().is_some_and(|name| {
+            name.contains(".tfstate")
+                || name.strip_suffix(".tfplan").is_some()
+                || (name.starts_with("crash") && name.strip_suffix(".log").is_some())
+        })
 }
 
 /// Files, within bounds.
@@ -129,6 +149,10 @@ fn file(root: &Path, path: &Path, name: &str, limit: u64) -> Result<Vec<u8>, Fai
     if !real.starts_with(root) {
         let failure = Failure::usage(format!("`{name}` is a link that leads outside of the configuration"));
         return Err(failure.hint("put a copy in its place"));
+    }
+    if real.strip_prefix(root).is_ok_and(|target| target.to_str().is_none_or(is_left_out)) {
+        let failure = Failure::usage(format!("`{name}` is a link to what is no part of a configuration"));
+        return Err(failure.hint("remove it, or put a copy in its place"));
     }
     if !real.is_file() {
         return Err(odd(name));
@@ -211,6 +235,10 @@ mod tests {
             ("terraform.tfstate", ""),
             ("terraform.tfstate.backup", ""),
             ("sub/.terraform.tfstate.lock.info", ""),
+            (".aws/credentials", ""),
+            ("sub/.env.local", ""),
+            ("next.tfplan", ""),
+            ("crash.1.log", ""),
         ]);
         let files = directory(root.path()).unwrap();
         assert_eq!(files.keys().collect::<Vec<_>>(), [".terraform.lock.hcl", "main.tf"]);
@@ -221,6 +249,10 @@ mod tests {
         let root = tree(&[("main.tf", "a")]);
         std::os::unix::fs::symlink("main.tf", root.path().join("inside.tf")).unwrap();
         assert_eq!(directory(root.path()).unwrap().get("inside.tf").unwrap(), b"a");
+        fs::write(root.path().join(".env"), "SECRET=1").unwrap();
+        std::os::unix::fs::symlink(".env", root.path().join("env.tf")).unwrap();
+        assert!(directory(root.path()).unwrap_err().message.contains("`env.tf`"));
+        fs::remove_file(root.path().join("env.tf")).unwrap();
         std::os::unix::fs::symlink("/etc/hostname", root.path().join("outside.tf")).unwrap();
         assert!(directory(root.path()).unwrap_err().message.contains("`outside.tf`"));
     }

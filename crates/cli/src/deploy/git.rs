@@ -82,7 +82,7 @@ async fn git<'a>(place: &Path, arguments: impl IntoIterator<Item = &'a str>) -> 
         .args(&arguments)
         .current_dir(place)
         .env("GIT_DIR", place)
-        .env("GIT_ALLOW_PROTOCOL", "file:https:ssh:git")
+        .env("GIT_ALLOW_PROTOCOL", "file:https:ssh")
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_TEMPLATE_DIR", OsStr::new(""))
         .env_remove("GIT_WORK_TREE")

@@ -55,7 +55,7 @@ on_both! {
             "writ_sealed 0",
             "writ_deployments{state=\"queued\"} 1",
             "writ_refusals_total{code=\"no_credential\"} 1",
-            "writ_refusals_total{code=\"forbidden\"} 1",
+            "writ_refusals_total{code=\"platform_action\"} 1",
             "writ_http_requests_total{method=\"GET\",route=\"/api/v1/deployments/{id}\",status=\"200\"} 1",
             "writ_tls_handshakes_total{result=\"post_quantum\"} 1",
         ] {

@@ -287,7 +287,8 @@ async fn show_evidence(stage: &Stage<'_>, setting: &Setting, refused: Uuid) -> R
     let page: Page<Record> = setting.auditor.client.get("/api/v1/evidence?limit=200").await?;
     let telling = ["runtime.", "policy."];
     let records = page.items.iter().rev().filter(|record| {
-        telling.iter().any(|area| record.action.starts_with(area)) && record.action.rsplit('.').next() != Some("read")
+        telling.iter().any(|area| record.action.starts_with(area))
+            && record.action.rsplit('.').next() != Some("read")
     });
     for record in records {
         let index = record.index.map_or_else(|| "new".to_owned(), |index| format!("#{index}"));

@@ -138,7 +138,9 @@ async fn walls_hold_towards_files_secrets_and_other_processes() {
     let text = followed.text();
     let told = |name: &str, answer: &str| text.contains(&format!("tried {name}: {answer}"));
     assert!(told("own-workspace", "possible"), "{text}");
-    for name in ["outside", "tmp", "shadow", "database", "connect", "signal", "environ", "others-environments"] {
+    for name in
+        ["outside", "tmp", "shadow", "database", "connect", "signal", "environ", "others-environments"]
+    {
         assert!(told(name, "refused"), "{name}: {text}");
     }
     assert!(fs::read_dir(&outside).unwrap().next().is_none());

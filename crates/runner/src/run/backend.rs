@@ -13,13 +13,13 @@ use writ_wire::connections::StateBackend;
 
 use crate::{static_gate::Backend, workspace::PrivateMounts};
 
-/// The file that says which backend it is. An override file adds the block to a configuration without one, and
-/// replaces any other.
-pub const OVERRIDE: &str = "writ_backend_override.tf.json";
+/// The files that say which backend it is. An override file adds the block to a configuration without one, and
+/// replaces any other. OpenTofu reads the second name in place of the first, which Terraform passes over.
+pub const OVERRIDES: [&str; 2] = ["writ_backend_override.tf.json", "writ_backend_override.tofu.json"];
 /// The name of the state below the target's.
 const STATE: &str = "terraform.tfstate";
 
-/// The content of [`OVERRIDE`].
+/// The content of each of [`OVERRIDES`].
 pub fn override_file(backend: &StateBackend) -> Vec<u8> {
     let kind = kind_word(backend);
     json!({ "terraform": { "backend": { kind: {} } } }).to_string().into_bytes()

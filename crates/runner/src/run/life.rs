@@ -330,9 +330,11 @@ fn sandbox(launcher: Launcher) -> Result<Sandbox> {
 
 /// Before the workspace is handed over: afterwards nothing in it is to be trusted.
 fn write_override(workspace: &Workspace, claim: &Claim) -> Result<()> {
-    let path = workspace.config().join(backend::OVERRIDE);
-    std::fs::write(&path, backend::override_file(&claim.backend))
-        .map_err(|error| Error::internal(format!("write `{}`", backend::OVERRIDE)).because(error))
+    let content = backend::override_file(&claim.backend);
+    backend::OVERRIDES.iter().try_for_each(|name| {
+        std::fs::write(workspace.config().join(name), &content)
+            .map_err(|error| Error::internal(format!("write `{name}`")).because(error))
+    })
 }
 
 fn level(isolation: &Isolation) -> IsolationLevel {

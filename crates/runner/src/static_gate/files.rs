@@ -135,6 +135,13 @@ impl Walk<'_> {
                 format!("`{name}` changes how the tool or its helpers work"),
                 "the runner sets the tool up; remove it",
             );
+        } else if name.split('.').next() == Some(OWN_STEM) {
+            self.report.block(
+                "reserved-name",
+                at,
+                format!("files called `{OWN_STEM}` are the runner's own"),
+                "rename it",
+            );
         } else if name.contains(".tfstate") {
             self.report.block(
                 "state-file",
@@ -160,6 +167,9 @@ impl Walk<'_> {
         self.report.block("unreadable", (path, 0), why, "make the configuration smaller and simpler");
     }
 }
+
+/// The name, up to the first dot, of the files by which the runner says where state is kept.
+const OWN_STEM: &str = "writ_backend_override";
 
 /// Files and directories that tools read on their own.
 const TOOL_SETTINGS: &[&str] = &[

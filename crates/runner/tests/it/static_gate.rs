@@ -325,6 +325,8 @@ fn surprises_among_the_files_are_found() {
         (".terraform/modules/modules.json", "tool-settings", Severity::Block),
         (".aws/config", "tool-settings", Severity::Block),
         ("terraform.tfstate", "state-file", Severity::Block),
+        ("writ_backend_override.tofu.json", "reserved-name", Severity::Block),
+        ("writ_backend_override.tf", "reserved-name", Severity::Block),
         ("x.auto.tfvars", "implicit-variables", Severity::Warn),
         ("terraform.tfvars.json", "implicit-variables", Severity::Warn),
     ] {

@@ -78,6 +78,25 @@ const ALIASES: &[i64] = &[0];
 const NAMESPACE_FLAGS: &[u64] =
     &[0x0002_0000, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000];
 
+/// Arguments of `socket`, by place and value, that make sockets whose connections Landlock's port rules do not
+/// see: the domains `AF_VSOCK` and `AF_SMC`, the protocols SCTP, SMC and MPTCP.
+const UNWALLED_SOCKETS: &[(u8, u64)] = &[(0, 40), (0, 43), (2, 132), (2, 256), (2, 262)];
+
+/// With this flag, sending connects, past Landlock's port rules.
+const FAST_OPEN: u64 = 0x2000_0000;
+
+/// The calls that take [`FAST_OPEN`], and the place of their flags.
+const SENDING: &[(libc::c_long, u8)] = &[
+    (libc::SYS_sendto, 3),
+    (libc::SYS_sendmsg, 2),
+    (libc::SYS_sendmmsg, 3),
+    // The x32 interface has numbers of its own for the last two.
+    #[cfg(target_arch = "x86_64")]
+    (518, 2),
+    #[cfg(target_arch = "x86_64")]
+    (538, 3),
+];
+
 type Fault = Box<dyn std::error::Error>;
 
 /// Puts the filters in force for this thread and everything it becomes or starts. Needs no-new-privileges.
@@ -108,7 +127,24 @@ fn refusing(arch: TargetArch) -> Result<SeccompFilter, Fault> {
     for alias in ALIASES {
         rules.insert(libc::SYS_clone | alias, namespaces.clone());
     }
+    let sockets = UNWALLED_SOCKETS
+        .iter()
+        .map(|(place, value)| when(*place, SeccompCmpOp::Eq, *value))
+        .collect::<Result<Vec<_>, _>>()?;
+    for alias in ALIASES {
+        rules.insert(libc::SYS_socket | alias, sockets.clone());
+        for (call, flags) in SENDING {
+            let connecting = when(*flags, SeccompCmpOp::MaskedEq(FAST_OPEN), FAST_OPEN)?;
+            rules.insert(call | alias, vec![connecting]);
+        }
+    }
     filter(rules, libc::EPERM, arch)
+}
+
+/// A rule on one argument that is an `int`, of which the kernel reads the low 32 bits.
+fn when(place: u8, compare: SeccompCmpOp, value: u64) -> Result<SeccompRule, Fault> {
+    let condition = SeccompCondition::new(place, SeccompCmpArgLen::Dword, compare, value)?;
+    Ok(SeccompRule::new(vec![condition])?)
 }
 
 /// `clone3` takes its flags through memory, where a filter cannot look. Said to be missing, every C library

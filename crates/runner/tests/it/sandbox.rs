@@ -109,6 +109,38 @@ async fn connections_go_only_to_allowed_ports_when_restricted() {
 }
 
 #[tokio::test]
+async fn no_other_kind_of_connection_passes_the_wall_around_ports() {
+    let (open, closed) =
+        (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    let sandbox = Sandbox { connect: Some(vec![port(&open)]), ..sandbox() };
+    let script = format!(
+        r#"
+import socket
+def attempt(name, work):
+    try:
+        work()
+        print(name, "passed")
+    except OSError as error:
+        print(name, error.errno)
+open, closed, fast = ("127.0.0.1", {}), ("127.0.0.1", {}), 0x20000000
+tcp = lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+attempt("plain", lambda: tcp().connect(open))
+attempt("mptcp", lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262).connect(closed))
+attempt("smc", lambda: socket.socket(43, socket.SOCK_STREAM, 0))
+attempt("vsock", lambda: socket.socket(40, socket.SOCK_STREAM, 0))
+attempt("sendto", lambda: tcp().sendto(b"x", fast, closed))
+attempt("sendmsg", lambda: tcp().sendmsg([b"x"], [], fast, closed))
+"#,
+        port(&open),
+        port(&closed)
+    );
+    let run = finish(start_program(&sandbox, &workspace(), "/usr/bin/python3", &script).await).await;
+    let expected = "plain passed\nmptcp 1\nsmc 1\nvsock 1\nsendto 1\nsendmsg 1\n";
+    assert_eq!(run.out, expected, "{}", run.err);
+}
+
+#[tokio::test]
 async fn processes_left_behind_die_with_the_program() {
     let sleep = format!("sleep {}", marker(1));
     let run = sh(&format!("setsid {sleep} >/dev/null 2>&1 & (setsid {sleep} &) ; echo started")).await;

@@ -91,7 +91,8 @@ impl Run {
                     .say("plan", "the output is withheld: which of it is secret cannot be found out")
                     .await;
             }
-            return Ok(Err(self.step_failed(&outcome)));
+            let because = known.then(|| self.because(&outcome)).flatten();
+            return Ok(Err(Ending::of_step(&outcome, because)));
         };
         let (before, state) = pulled?;
         let mark = self.mark(&before, &state)?;
@@ -201,7 +202,8 @@ impl Run {
         let after = after.ok();
         let after_facts = after.as_ref().map(|(facts, _)| facts);
         let verdict = outcome.verdict(Some(&planned.before), after_facts);
-        let mut ending = Ending::of_apply(self.claim.mode, &outcome, verdict, self.because(&outcome));
+        let because = learnt.then(|| self.because(&outcome)).flatten();
+        let mut ending = Ending::of_apply(self.claim.mode, &outcome, verdict, because);
         if let Some((facts, state)) = &after {
             ending.state = self.mark(facts, state)?;
             let state: Value = serde_json::from_slice(state.expose()).unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use writ_crypto::SecretString;
-use writ_kernel::{Error, Result, World};
+use writ_kernel::{Error, Result, Timestamp, World};
 use writ_wire::{
     connections::{Cloud, StateBackend},
     runner::{Claim, RunEvent},
@@ -130,7 +130,8 @@ struct Lender {
     external_id: SecretString,
     run: String,
     tags: Vec<(&'static str, String)>,
-    duration: SessionDuration,
+    world: World,
+    deadline: Timestamp,
     phase: Arc<Mutex<Phase>>,
 }
 
@@ -149,7 +150,6 @@ impl Lender {
         let http = Http::new(Limits::default())?;
         let endpoint = bootstrap.aws_endpoints.sts.as_deref();
         let sts = Sts::new(world.clone(), http, region.parse()?, endpoint, Patience::default())?;
-        let left = claim.deadline.since(world.now()).as_secs().clamp(900, 3600);
         Ok(Self {
             sts,
             source,
@@ -162,7 +162,8 @@ impl Lender {
                 ("writ:deployment", claim.deployment.to_string()),
                 ("writ:run", claim.run.to_string()),
             ],
-            duration: SessionDuration::from_seconds(u32::try_from(left).unwrap_or(3600))?,
+            world: world.clone(),
+            deadline: claim.deadline,
             phase,
         })
     }
@@ -170,12 +171,14 @@ impl Lender {
     fn borrower(&self) -> Result<Borrower> {
         let Phase { name, policy } = self.phase.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let tags = self.tags.iter().map(|(key, value)| (*key, value.as_str())).chain([("writ:phase", name)]);
+        // As long as the run may last from now on, within what the service lends.
+        let left = self.deadline.since(self.world.now()).as_secs().clamp(900, 3600);
         let request = AssumeRole {
             role: self.role.parse()?,
             external_id: self.external_id.expose().parse()?,
             session_name: format!("writ-{}", self.run).parse()?,
             source_identity: None,
-            duration: self.duration,
+            duration: SessionDuration::from_seconds(u32::try_from(left).unwrap_or(3600))?,
             tags: tags.map(|(key, value)| SessionTag::new(key, value)).collect::<Result<_>>()?,
             policy,
         };

@@ -11,7 +11,8 @@ pub enum Level {
     None,
     /// No new privileges, system call filter and limits, and one wall around the files or the identity.
     Partial,
-    /// All of it: own identity or user namespace, own process namespace, Landlock, system call filter, limits.
+    /// All of it: own identity or user namespace, own processes and mounts, Landlock for files and ports, system call
+    /// filter, limits.
     Full,
 }
 
@@ -43,14 +44,18 @@ pub struct Isolation {
 
 impl Isolation {
     /// The first Landlock version that also guards truncation, without which a file outside could be emptied.
-    const LANDLOCK_WHOLE: u32 = 3;
+    const LANDLOCK_FILES: u32 = 3;
+    /// The first Landlock version that also guards the ports connections go to.
+    const LANDLOCK_PORTS: u32 = 4;
 
     /// The level these walls add up to.
     pub fn level(&self) -> Level {
         let base = self.no_new_privs && self.seccomp && self.limits;
         let identity = self.own_uid || self.user_namespace;
-        let files = self.landlock_abi >= Self::LANDLOCK_WHOLE;
-        match (base, identity, files, self.pid_namespace) {
+        let files = self.landlock_abi >= Self::LANDLOCK_FILES;
+        let ports = self.landlock_abi >= Self::LANDLOCK_PORTS;
+        let alone = self.pid_namespace && self.mount_namespace;
+        match (base, identity, files, ports && alone) {
             (true, true, true, true) => Level::Full,
             (true, true, ..) | (true, _, true, _) => Level::Partial,
             _ => Level::None,
@@ -108,11 +113,14 @@ mod tests {
     fn all_walls_are_full() {
         assert_eq!(all().level(), Level::Full);
         assert_eq!(Isolation { own_uid: false, user_namespace: true, ..all() }.level(), Level::Full);
+        assert_eq!(Isolation { landlock_abi: 4, ..all() }.level(), Level::Full);
     }
 
     #[test]
     fn one_wall_of_files_or_identity_is_partial() {
         assert_eq!(Isolation { pid_namespace: false, ..all() }.level(), Level::Partial);
+        assert_eq!(Isolation { mount_namespace: false, ..all() }.level(), Level::Partial);
+        assert_eq!(Isolation { landlock_abi: 3, ..all() }.level(), Level::Partial);
         assert_eq!(Isolation { landlock_abi: 2, ..all() }.level(), Level::Partial);
         assert_eq!(Isolation { own_uid: false, ..all() }.level(), Level::Partial);
     }

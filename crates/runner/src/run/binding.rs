@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use data_encoding::BASE64;
 use hcl_edit::{expr::Expression, parser, structure::Body};
 use rustix::fs::{FileType, Mode, OFlags};
 use serde_json::Value;
@@ -131,7 +132,8 @@ impl LockFile {
         }
     }
 
-    /// Reads the content of a lock file.
+    /// Reads the content of a lock file. Names and hashes that are not of the form the tool writes are passed over:
+    /// they leave the machine as they are, and must not carry anything else.
     ///
     /// # Errors
     /// `Invalid` when it is not one.
@@ -142,7 +144,9 @@ impl LockFile {
         let mut providers = BTreeMap::new();
         for block in body.get_blocks("provider") {
             let name = block.labels.first().map(|label| label.as_str().to_owned()).ok_or_else(malformed)?;
-            providers.insert(name, hashes(&block.body));
+            if is_address(&name) {
+                providers.insert(name, hashes(&block.body));
+            }
         }
         Ok(Self { digest: written(&sha256(bytes)), providers })
     }
@@ -153,10 +157,27 @@ fn hashes(provider: &Body) -> Vec<String> {
     let mut hashes: Vec<String> = listed
         .into_iter()
         .flat_map(|list| list.iter().filter_map(Expression::as_str))
+        .filter(|hash| is_hash(hash))
         .map(str::to_owned)
         .collect();
     hashes.sort();
     hashes
+}
+
+/// `host/namespace/name`.
+fn is_address(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
+    let part = |part: &str| !part.is_empty() && part.bytes().all(plain);
+    name.split('/').count() == 3 && name.split('/').all(part)
+}
+
+/// `h1:` and a SHA-256 in Base64, or `zh:` and one in hexadecimal.
+fn is_hash(hash: &str) -> bool {
+    match hash.split_once(':') {
+        Some(("h1", sum)) => BASE64.decode(sum.as_bytes()).is_ok_and(|sum| sum.len() == 32),
+        Some(("zh", sum)) => sum.len() == 64 && sum.bytes().all(|b| b.is_ascii_hexdigit()),
+        _ => false,
+    }
 }
 
 /// The bytes of a regular file, at most `limit` of them; follows no link and waits for no pipe.

@@ -84,6 +84,22 @@ fn a_lock_file_tells_each_providers_hashes() {
 }
 
 #[test]
+fn what_is_no_provider_or_hash_does_not_leave_with_a_lock_file() {
+    let text = r#"
+provider "registry.terraform.io/hashicorp/null" {
+  hashes = ["h1:s3cr3t", "zh:s3cr3t", "s3cr3t", "h1:L5V05xwp/Gto1leRryuesxjMfgZwjb7oool4WS1UEFQ="]
+}
+provider "s3cr3t" {}
+provider "registry.terraform.io/a b/S3CR3T" {}
+"#;
+    let expected = BTreeMap::from([(
+        "registry.terraform.io/hashicorp/null".to_owned(),
+        vec!["h1:L5V05xwp/Gto1leRryuesxjMfgZwjb7oool4WS1UEFQ=".to_owned()],
+    )]);
+    assert_eq!(LockFile::parse(text.as_bytes()).unwrap().providers, expected);
+}
+
+#[test]
 fn a_lock_file_is_a_regular_file_or_none() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(LockFile::read(dir.path()).unwrap(), None);

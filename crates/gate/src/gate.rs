@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc, sync::Mutex};
 
 use uuid::Uuid;
-use writ_kernel::{Action, Caller, Error, Kind, Result, TenantId, World};
+use writ_kernel::{Action, Caller, Effect, Error, Kind, Result, TenantId, World};
 use writ_seal::{Seal, TenantKeys};
 use writ_store::{Db, Tx};
 
@@ -12,6 +12,7 @@ use crate::{
     limits::{Buckets, Hasty, Limits},
     model::{Circumstances, Done, Facts, Receipt, Resource},
     policy::{Decision, Policies},
+    reading::ReadEntry,
     record::{self, NewKey, PayloadKeys, Record},
     sql,
     tenancy::PLATFORM,
@@ -65,30 +66,44 @@ impl Gate {
     /// action. Refusals are recorded; of those for haste, one a minute for each principal.
     pub async fn enter(&self, caller: &Caller, action: Action) -> Result<Entry> {
         let mut tx = self.0.db.tx(caller.tenant).await?;
-        let keys = self.0.seal.tenant(&mut tx).await?;
-        let tenant = sql::tenant(&mut tx).await?.filter(|tenant| tenant.active != 0);
+        let inside = self.inside(&mut tx, caller, action).await?;
+        match inside.stopped() {
+            None => Ok(Entry { inside, tx }),
+            Some(stop) => {
+                drop(tx);
+                Err(inside.stop(stop).await)
+            }
+        }
+    }
+
+    /// [`Gate::enter`] for what changes nothing in our database: reads of secrets and work with keys. What it leads to
+    /// shares its flush with whatever else is recorded at the moment.
+    ///
+    /// # Errors
+    /// As [`Gate::enter`].
+    pub async fn enter_to_read(&self, caller: &Caller, action: Action) -> Result<ReadEntry> {
+        if action.effect() == Effect::Write {
+            return Err(Error::internal(format!("`{action}` changes something")));
+        }
+        let mut tx = self.0.db.read(caller.tenant).await?;
+        let inside = self.inside(&mut tx, caller, action).await?;
+        match inside.stopped() {
+            None => Ok(ReadEntry::new(inside, tx)),
+            Some(stop) => {
+                drop(tx);
+                Err(inside.stop(stop).await)
+            }
+        }
+    }
+
+    async fn inside(&self, tx: &mut Tx, caller: &Caller, action: Action) -> Result<Inside> {
+        let keys = self.0.seal.tenant(tx).await?;
+        let tenant = sql::tenant(tx).await?.filter(|tenant| tenant.active != 0);
         let Some(tenant) = tenant else {
             return Err(Error::unauthenticated("unknown_tenant", "the credential is not valid"));
         };
-        let policies = self.policies(&mut tx, tenant.policy_id).await?;
-        let inside =
-            Inside { gate: self.clone(), caller: caller.clone(), action, keys, policies, log: tenant.log_id };
-        let entry = Entry { inside, tx };
-        if let Err(Hasty { error, on_record }) = self.0.buckets.take(caller, self.0.world.now()) {
-            return Err(if on_record { entry.refuse(error).await } else { error });
-        }
-        // Whatever a tenant's own policies say: what concerns the whole server is the platform tenant's.
-        if action.concerns_the_server() && caller.tenant != PLATFORM {
-            let error = Error::forbidden("platform_action", "only the platform tenant may do this");
-            return Err(entry.refuse(error).await);
-        }
-        if !caller.may_try(action) {
-            let error =
-                Error::forbidden("insufficient_scope", format!("the credential has no scope for `{action}`"))
-                    .hint("use a credential with that scope, or ask for one");
-            return Err(entry.refuse(error).await);
-        }
-        Ok(entry)
+        let policies = self.policies(tx, tenant.policy_id).await?;
+        Ok(Inside { gate: self.clone(), caller: caller.clone(), action, keys, policies, log: tenant.log_id })
     }
 
     /// [`Gate::enter`] and [`Entry::admit`] in one, for a resource that needs no looking up.
@@ -185,13 +200,115 @@ impl fmt::Debug for Gate {
 }
 
 /// What an entry and the grant it becomes both know.
-struct Inside {
-    gate: Gate,
-    caller: Caller,
-    action: Action,
-    keys: Arc<TenantKeys>,
+pub(crate) struct Inside {
+    pub(crate) gate: Gate,
+    pub(crate) caller: Caller,
+    pub(crate) action: Action,
+    pub(crate) keys: Arc<TenantKeys>,
     policies: Arc<Policies>,
     log: String,
+}
+
+impl Inside {
+    /// What keeps the caller from coming in: haste, an action of the platform, no scope.
+    fn stopped(&self) -> Option<Hasty> {
+        let (caller, action) = (&self.caller, self.action);
+        let gate = &self.gate.0;
+        if let Err(hasty) = gate.buckets.take(caller, gate.world.now()) {
+            return Some(hasty);
+        }
+        let on_record = true;
+        // Whatever a tenant's own policies say: what concerns the whole server is the platform tenant's.
+        if action.concerns_the_server() && caller.tenant != PLATFORM {
+            let error = Error::forbidden("platform_action", "only the platform tenant may do this");
+            return Some(Hasty { error, on_record });
+        }
+        if !caller.may_try(action) {
+            let error =
+                Error::forbidden("insufficient_scope", format!("the credential has no scope for `{action}`"))
+                    .hint("use a credential with that scope, or ask for one");
+            return Some(Hasty { error, on_record });
+        }
+        None
+    }
+
+    async fn stop(self, Hasty { error, on_record }: Hasty) -> Error {
+        if on_record { self.refuse(error).await } else { error }
+    }
+
+    /// Asks policy. The only place where a [`Permit`] comes into being.
+    pub(crate) fn decide(self, resource: Resource, around: Circumstances) -> Result<Permit> {
+        let facts = Facts::new(&self.caller, &resource, &around, self.gate.world().now());
+        let decision = self.policies.decide(self.action, &facts)?;
+        Ok(Permit { inside: self, resource, around, decision })
+    }
+
+    /// Ends here with `error`, on record.
+    pub(crate) async fn refuse(self, error: Error) -> Error {
+        let decision = Decision { allow: false, reasons: vec![error.code().to_owned()], hint: None };
+        let (resource, around) = (Resource::all("unknown"), Circumstances::default());
+        Permit { inside: self, resource, around, decision }.refuse(error).await
+    }
+}
+
+/// What policy said about one action on one resource; a grant is one that allows it, with a transaction.
+pub(crate) struct Permit {
+    pub(crate) inside: Inside,
+    pub(crate) resource: Resource,
+    around: Circumstances,
+    decision: Decision,
+}
+
+impl Permit {
+    /// Why not, when policy does not allow it.
+    pub(crate) fn denied(&self) -> Option<Error> {
+        (!self.decision.allow).then(|| forbidden(self.inside.action, &self.decision))
+    }
+
+    /// Writes a leaf about `action` on `resource` into `tx`.
+    async fn write(
+        &self,
+        tx: &mut Tx,
+        action: Action,
+        resource: &Resource,
+        done: &Done,
+    ) -> Result<(Receipt, NewKey)> {
+        let inside = &self.inside;
+        let record = Record {
+            caller: &inside.caller,
+            action,
+            resource,
+            around: &self.around,
+            decision: &self.decision,
+            policies: &inside.policies,
+            done,
+        };
+        let gate = &inside.gate.0;
+        record::write(tx, &gate.world, &inside.keys, &gate.payload_keys, &inside.log, record).await
+    }
+
+    /// Writes the leaf of this act alone, durably.
+    pub(crate) async fn record(&self, done: &Done) -> Result<Receipt> {
+        let gate = &self.inside.gate.0;
+        let mut tx = gate.db.tx(self.inside.caller.tenant).await?;
+        let (receipt, new) = self.write(&mut tx, self.inside.action, &self.resource, done).await?;
+        tx.commit().await?;
+        gate.payload_keys.remember(new);
+        Ok(receipt)
+    }
+
+    /// Ends with `error`, on record.
+    pub(crate) async fn refuse(self, error: Error) -> Error {
+        match self.record(&leaf::refusal(&error)).await {
+            Ok(receipt) => error.recorded(receipt.to_string()),
+            // A refusal that cannot be recorded is still a refusal; that it went unrecorded is the graver news.
+            Err(failure) => {
+                Error::new(Kind::Unavailable, "evidence_unavailable", "the refusal could not be recorded")
+                    .context(format!("refusal was: {error}"))
+                    .because(failure)
+            }
+        }
+    }
 }
 
 /// A caller inside its own tenant who may look things up in order to say what the action is done to, and may not
@@ -231,15 +348,14 @@ impl Entry {
     /// # Errors
     /// `Forbidden`, recorded.
     pub async fn admit_under(self, resource: Resource, around: Circumstances) -> Result<Grant> {
-        let inside = &self.inside;
-        let facts = Facts::new(&inside.caller, &resource, &around, inside.gate.world().now());
-        let decision = inside.policies.decide(inside.action, &facts)?;
-        let grant = Grant { inside: self.inside, tx: self.tx, resource, around, decision };
-        if grant.decision.allow {
-            return Ok(grant);
+        let permit = self.inside.decide(resource, around)?;
+        match permit.denied() {
+            None => Ok(Grant { permit, tx: self.tx }),
+            Some(error) => {
+                drop(self.tx);
+                Err(permit.refuse(error).await)
+            }
         }
-        let error = forbidden(grant.inside.action, &grant.decision);
-        Err(grant.refuse(error).await)
     }
 
     /// What is asked for does not exist, or belongs to another: the caller learns only that, and it is recorded.
@@ -249,10 +365,8 @@ impl Entry {
 
     /// Ends here with `error`, on record.
     pub async fn refuse(self, error: Error) -> Error {
-        let decision = Decision { allow: false, reasons: vec![error.code().to_owned()], hint: None };
-        let (inside, tx) = (self.inside, self.tx);
-        let (resource, around) = (Resource::all("unknown"), Circumstances::default());
-        Grant { inside, tx, resource, around, decision }.refuse(error).await
+        drop(self.tx);
+        self.inside.refuse(error).await
     }
 }
 
@@ -266,11 +380,8 @@ impl fmt::Debug for Entry {
 /// and writes its evidence in the same transaction as the change; dropping it does nothing at all.
 #[must_use = "a grant does nothing until it is committed"]
 pub struct Grant {
-    inside: Inside,
+    permit: Permit,
     tx: Tx,
-    resource: Resource,
-    around: Circumstances,
-    decision: Decision,
 }
 
 impl Grant {
@@ -281,37 +392,37 @@ impl Grant {
 
     /// The tenant in which the act happens.
     pub fn tenant(&self) -> TenantId {
-        self.inside.caller.tenant
+        self.permit.inside.caller.tenant
     }
 
     /// Who acts.
     pub fn caller(&self) -> &Caller {
-        &self.inside.caller
+        &self.permit.inside.caller
     }
 
     /// What is done.
     pub fn action(&self) -> Action {
-        self.inside.action
+        self.permit.inside.action
     }
 
     /// What it is done to.
     pub fn resource(&self) -> &Resource {
-        &self.resource
+        &self.permit.resource
     }
 
     /// The policies that allowed it.
     pub fn policies(&self) -> &Policies {
-        &self.inside.policies
+        &self.permit.inside.policies
     }
 
     /// Time and chance.
     pub fn world(&self) -> &World {
-        self.inside.gate.world()
+        self.permit.inside.gate.world()
     }
 
     /// The keys of the tenant.
     pub fn keys(&self) -> &TenantKeys {
-        &self.inside.keys
+        &self.permit.inside.keys
     }
 
     /// Writes another leaf into the same commit: for what an act brings about beside itself, like the approval that
@@ -320,20 +431,7 @@ impl Grant {
     /// # Errors
     /// When the database fails.
     pub async fn also(&mut self, action: Action, resource: &Resource, done: Done) -> Result<Receipt> {
-        let inside = &self.inside;
-        let record = Record {
-            caller: &inside.caller,
-            action,
-            resource,
-            around: &self.around,
-            decision: &self.decision,
-            policies: &inside.policies,
-            done: &done,
-        };
-        let gate = &inside.gate.0;
-        let (receipt, _) =
-            record::write(&mut self.tx, &gate.world, &inside.keys, &gate.payload_keys, &inside.log, record)
-                .await?;
+        let (receipt, _) = self.permit.write(&mut self.tx, action, resource, &done).await?;
         Ok(receipt)
     }
 
@@ -341,10 +439,11 @@ impl Grant {
     ///
     /// # Errors
     /// When the database fails; then nothing has happened.
-    pub async fn commit(mut self, done: Done) -> Result<Receipt> {
-        let (receipt, new) = self.write(&done).await?;
-        self.tx.commit().await?;
-        self.inside.gate.0.payload_keys.remember(new);
+    pub async fn commit(self, done: Done) -> Result<Receipt> {
+        let Self { permit, mut tx } = self;
+        let (receipt, new) = permit.write(&mut tx, permit.inside.action, &permit.resource, &done).await?;
+        tx.commit().await?;
+        permit.inside.gate.0.payload_keys.remember(new);
         Ok(receipt)
     }
 
@@ -354,8 +453,8 @@ impl Grant {
     /// # Errors
     /// `Internal` for every other action; when the database fails.
     pub async fn commit_covered(self) -> Result<()> {
-        if self.inside.action != Action::RunReport {
-            return Err(Error::internal(format!("`{}` needs a leaf of its own", self.inside.action)));
+        if self.permit.inside.action != Action::RunReport {
+            return Err(Error::internal(format!("`{}` needs a leaf of its own", self.permit.inside.action)));
         }
         self.tx.commit().await
     }
@@ -363,47 +462,14 @@ impl Grant {
     /// Ends with `error` instead, undone and on record: for what only the verb can see, like a stale precondition
     /// that smells of an attack.
     pub async fn refuse(self, error: Error) -> Error {
-        let Self { inside, tx, resource, around, decision } = self;
-        drop(tx);
-        let gate = inside.gate.clone();
-        let recorded = async {
-            let tx = gate.0.db.tx(inside.caller.tenant).await?;
-            let mut grant = Self { inside, tx, resource, around, decision };
-            let (receipt, new) = grant.write(&leaf::refusal(&error)).await?;
-            grant.tx.commit().await?;
-            grant.inside.gate.0.payload_keys.remember(new);
-            Ok::<_, Error>(receipt)
-        };
-        match recorded.await {
-            Ok(receipt) => error.recorded(receipt.to_string()),
-            // A refusal that cannot be recorded is still a refusal; that it went unrecorded is the graver news.
-            Err(failure) => {
-                Error::new(Kind::Unavailable, "evidence_unavailable", "the refusal could not be recorded")
-                    .context(format!("refusal was: {error}"))
-                    .because(failure)
-            }
-        }
-    }
-
-    async fn write(&mut self, done: &Done) -> Result<(Receipt, NewKey)> {
-        let inside = &self.inside;
-        let record = Record {
-            caller: &inside.caller,
-            action: inside.action,
-            resource: &self.resource,
-            around: &self.around,
-            decision: &self.decision,
-            policies: &inside.policies,
-            done,
-        };
-        let gate = &inside.gate.0;
-        record::write(&mut self.tx, &gate.world, &inside.keys, &gate.payload_keys, &inside.log, record).await
+        drop(self.tx);
+        self.permit.refuse(error).await
     }
 }
 
 impl fmt::Debug for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Grant({} on {})", self.inside.action, self.resource.kind)
+        write!(f, "Grant({} on {})", self.permit.inside.action, self.permit.resource.kind)
     }
 }
 

@@ -122,6 +122,8 @@ fn credential(caller: &Caller) -> String {
         Credential::Session(id) => format!("session {id}"),
         Credential::ApiKey(id) => format!("api-key {id}"),
         Credential::RunToken(id) => format!("run {id}"),
+        Credential::DialectToken(id) => format!("dialect-token {id}"),
+        Credential::Link(id) => format!("link {id}"),
         Credential::Internal => "internal".to_owned(),
     }
 }

@@ -45,6 +45,10 @@ pub struct Resource {
     pub state: Option<String>,
     /// The role that a binding gives.
     pub grants_role: Option<String>,
+    /// How closely a secret is to be kept: `public`, `internal`, `confidential` or `restricted`.
+    pub classification: Option<String>,
+    /// Where a secret or a key is found, like `billing/database`.
+    pub path: Option<String>,
 }
 
 impl Resource {
@@ -143,6 +147,8 @@ pub(crate) struct ResourceFacts {
     pub(crate) cloud: Option<String>,
     pub(crate) state: Option<String>,
     pub(crate) grants_role: Option<String>,
+    pub(crate) classification: Option<String>,
+    pub(crate) path: Option<String>,
 }
 
 impl Facts {
@@ -169,6 +175,8 @@ impl Facts {
                 cloud: resource.cloud.clone(),
                 state: resource.state.clone(),
                 grants_role: resource.grants_role.clone(),
+                classification: resource.classification.clone(),
+                path: resource.path.clone(),
             },
             now,
             mfa: caller.mfa,

@@ -257,6 +257,8 @@ fn entities(facts: &Facts) -> Result<Entities> {
         ("cloud", resource.cloud.as_deref().map(string)),
         ("state", resource.state.as_deref().map(string)),
         ("grantsRole", resource.grants_role.as_deref().map(string)),
+        ("classification", resource.classification.as_deref().map(string)),
+        ("path", resource.path.as_deref().map(string)),
     ];
     all.push(entity(resource_uid(facts)?, attributes, parents)?);
     let roles = facts.roles.iter().map(|role| uid("Role", role)).collect::<Result<HashSet<_>>>()?;

@@ -67,6 +67,7 @@ pub(crate) async fn caller_of(
         kind: record.principal_kind,
         roles,
         scopes: record.scopes.clone(),
+        fence: None,
         credential: match record.kind {
             CredentialKind::ApiKey => Credential::ApiKey(record.id.uuid()),
             CredentialKind::Session | CredentialKind::Enrolment => Credential::Session(record.id.uuid()),
@@ -109,7 +110,7 @@ async fn active(
         PrincipalKind::Service => {
             Ok(sql::service(&mut tx, principal.uuid()).await?.is_some_and(|service| service.active))
         }
-        PrincipalKind::Runner | PrincipalKind::System => Ok(false),
+        PrincipalKind::Runner | PrincipalKind::Bearer | PrincipalKind::System => Ok(false),
     }
 }
 

@@ -133,6 +133,7 @@ fn imagined(world: &World, case: &wire::PolicyCase) -> Result<Caller> {
         kind,
         roles: case.roles.iter().map(role).collect::<Result<Vec<_>>>()?.into(),
         scopes: Scopes::all(),
+        fence: None,
         credential: Credential::Internal,
         mfa: case.mfa,
         ..Caller::system(writ_gate::tenancy::PLATFORM, world)

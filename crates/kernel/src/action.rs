@@ -7,8 +7,10 @@ use crate::Error;
 /// Whether an action changes anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// It only looks.
+    /// It only looks, and sees no secret.
     Read,
+    /// It sees a secret or works with a key, and changes nothing here.
+    Use,
     /// It changes something.
     Write,
 }
@@ -133,6 +135,101 @@ actions! {
     /// Report from inside a run.
     RunReport = "runtime.runs.report" Write,
 
+    /// Store a secret.
+    SecretCreate = "vault.secrets.create" Write,
+    /// See which secrets there are: names, owners, versions, never values.
+    SecretList = "vault.secrets.list" Read,
+    /// Read the value of a secret.
+    SecretRead = "vault.secrets.read" Use,
+    /// Write a version of a secret, or what is known about it.
+    SecretWrite = "vault.secrets.write" Write,
+    /// Delete a secret or versions of it so that it can be restored, or take it out of use.
+    SecretDelete = "vault.secrets.delete" Write,
+    /// Destroy a secret or versions of it for good.
+    SecretDestroy = "vault.secrets.destroy" Write,
+    /// Give a value away under a link that counts and expires.
+    SecretShare = "vault.secrets.share" Write,
+    /// Take what was given away under a link or wrapped for one reading.
+    SecretReceive = "vault.secrets.receive" Write,
+    /// Replace the value of a secret where it is used, too.
+    SecretRotate = "vault.secrets.rotate" Write,
+    /// Say that a secret is known to strangers.
+    SecretExpose = "vault.secrets.expose" Write,
+    /// See which consumers are bound to which version of a secret.
+    BindingRead = "vault.bindings.read" Read,
+    /// Bind a consumer to a secret, or release it.
+    BindingWrite = "vault.bindings.write" Write,
+    /// See what makes credentials on demand.
+    EngineRead = "vault.engines.read" Read,
+    /// Set up what makes credentials on demand, and for whom.
+    EngineWrite = "vault.engines.write" Write,
+    /// Borrow a credential made on demand.
+    LeaseCreate = "vault.leases.create" Write,
+    /// See leases.
+    LeaseRead = "vault.leases.read" Read,
+    /// Borrow for longer.
+    LeaseRenew = "vault.leases.renew" Write,
+    /// Give a lease back, or end it.
+    LeaseRevoke = "vault.leases.revoke" Write,
+    /// Read events that consumers act upon.
+    EventRead = "vault.events.read" Read,
+
+    /// Create a named key.
+    KeyGenerate = "vault.keys.create" Write,
+    /// See named keys and their public parts.
+    NamedKeyRead = "vault.keys.read" Read,
+    /// Change what a named key may be used for.
+    NamedKeyUpdate = "vault.keys.update" Write,
+    /// Make a new version of a named key.
+    NamedKeyRotate = "vault.keys.rotate" Write,
+    /// Schedule the end of a named key, call it off, or trim old versions.
+    NamedKeyDelete = "vault.keys.delete" Write,
+    /// Bring a key that was made elsewhere.
+    NamedKeyImport = "vault.keys.import" Write,
+    /// Take the secret part of a named key away.
+    NamedKeyExport = "vault.keys.export" Use,
+    /// Encrypt, or have a data key made.
+    DataEncrypt = "vault.data.encrypt" Use,
+    /// Decrypt, or have a data key opened.
+    DataDecrypt = "vault.data.decrypt" Use,
+    /// Encrypt anew under a newer version, without seeing the plaintext.
+    DataRewrap = "vault.data.rewrap" Use,
+    /// Sign, or compute a code of authenticity.
+    DataSign = "vault.data.sign" Use,
+    /// Verify a signature or a code of authenticity.
+    DataVerify = "vault.data.verify" Use,
+    /// See which columns are encrypted.
+    FieldRead = "vault.fields.read" Read,
+    /// Say which columns are encrypted, and how far a migration is.
+    FieldWrite = "vault.fields.write" Write,
+    /// Get random bytes.
+    EntropyRead = "vault.entropy.read" Use,
+
+    /// See engines and ways to sign in that clients of the Vault dialect find at their paths.
+    MountRead = "vault.mounts.read" Read,
+    /// Put engines and ways to sign in at paths.
+    MountWrite = "vault.mounts.write" Write,
+    /// Read the path policies of the Vault dialect.
+    PathPolicyRead = "vault.policies.read" Read,
+    /// Write the path policies of the Vault dialect.
+    PathPolicyWrite = "vault.policies.write" Write,
+    /// See roles, accounts and identities that tokens of the Vault dialect are given to.
+    AuthRead = "vault.auth.read" Read,
+    /// Set up roles, accounts and identities that tokens of the Vault dialect are given to.
+    AuthWrite = "vault.auth.write" Write,
+    /// Have a token of the Vault dialect made.
+    TokenCreate = "vault.tokens.create" Write,
+    /// Look at a token of the Vault dialect.
+    TokenRead = "vault.tokens.read" Read,
+    /// Let a token of the Vault dialect live longer.
+    TokenRenew = "vault.tokens.renew" Write,
+    /// End a token of the Vault dialect and all that it begot.
+    TokenRevoke = "vault.tokens.revoke" Write,
+    /// Read what a token keeps for itself.
+    CubbyholeRead = "vault.cubbyholes.read" Use,
+    /// Write what a token keeps for itself.
+    CubbyholeWrite = "vault.cubbyholes.write" Write,
+
     /// Read the evidence log, its proofs and one's own records.
     EvidenceRead = "evidence.log.read" Read,
     /// Export evidence in bulk.
@@ -142,6 +239,27 @@ actions! {
 }
 
 impl Action {
+    /// Whether it changes who may do what, so that nothing known from before it holds.
+    pub const fn changes_authority(self) -> bool {
+        matches!(
+            self,
+            Self::EnvironmentUpdate
+                | Self::PersonDisable
+                | Self::ServiceRetire
+                | Self::RoleBind
+                | Self::RoleUnbind
+                | Self::KeyRevoke
+                | Self::SessionRevoke
+                | Self::PolicyWrite
+                | Self::PathPolicyWrite
+                | Self::AuthWrite
+                | Self::MountWrite
+                | Self::TokenRenew
+                | Self::TokenRevoke
+                | Self::EvidenceErase
+        )
+    }
+
     /// Whether it is about the whole server and not about one tenant.
     pub fn concerns_the_server(self) -> bool {
         self.name().starts_with("platform.")

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use uuid::Uuid;
 
-use crate::{Action, Environment, Id, Name, Principal, Scopes, TenantId, Timestamp, TraceId, World};
+use crate::{Action, Environment, Fence, Id, Name, Principal, Scopes, TenantId, Timestamp, TraceId, World};
 
 /// What sort of principal it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,6 +15,8 @@ pub enum Kind {
     Service,
     /// The runner of one run.
     Runner,
+    /// Whoever holds a link or a wrapping token: nobody we know, with the authority to receive once.
+    Bearer,
     /// A worker of the server itself.
     System,
 }
@@ -26,6 +28,7 @@ impl Kind {
             Self::Person => "person",
             Self::Service => "service",
             Self::Runner => "runner",
+            Self::Bearer => "bearer",
             Self::System => "system",
         }
     }
@@ -49,6 +52,10 @@ pub enum Credential {
     ApiKey(Uuid),
     /// The one-time token of a run.
     RunToken(Uuid),
+    /// A token of the Vault dialect.
+    DialectToken(Uuid),
+    /// A link, or a wrapping token.
+    Link(Uuid),
     /// None: a worker inside the server.
     Internal,
 }
@@ -67,6 +74,8 @@ pub struct Caller {
     pub roles: Arc<[Role]>,
     /// What its credential may be used for.
     pub scopes: Scopes,
+    /// How far the credential reaches by path, when it is one of the Vault dialect.
+    pub fence: Option<Fence>,
     /// What it showed.
     pub credential: Credential,
     /// When it authenticated; step-up looks at the age.
@@ -88,6 +97,7 @@ impl Caller {
             kind: Kind::System,
             roles: Arc::new([]),
             scopes: Scopes::all(),
+            fence: None,
             credential: Credential::Internal,
             authenticated_at: world.now(),
             mfa: false,
@@ -98,6 +108,6 @@ impl Caller {
 
     /// Whether the caller's credential may be used for `action` at all.
     pub fn may_try(&self, action: Action) -> bool {
-        self.scopes.cover(action)
+        self.scopes.cover(action) && self.fence.as_ref().is_none_or(Fence::permits)
     }
 }

@@ -114,6 +114,26 @@ nouns! {
     Approval,
     /// One version of a tenant's policies.
     PolicySet,
+    /// A secret with its versions.
+    Secret,
+    /// A link or wrapping token behind which something waits to be received.
+    Link,
+    /// A consumer's reference to a secret.
+    Binding,
+    /// What makes credentials on demand.
+    Engine,
+    /// A borrowed credential.
+    Lease,
+    /// Something that happened and that consumers act upon.
+    Event,
+    /// A named key with its versions.
+    NamedKey,
+    /// A set of columns that are encrypted field by field.
+    FieldSet,
+    /// An engine or a way to sign in at its path in the Vault dialect.
+    Mount,
+    /// A token of the Vault dialect.
+    DialectToken,
     /// One record in the evidence log.
     LeafId,
 }

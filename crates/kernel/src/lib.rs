@@ -4,6 +4,7 @@
 mod action;
 mod caller;
 mod error;
+mod fence;
 mod id;
 mod name;
 mod page;
@@ -14,9 +15,11 @@ mod world;
 pub use action::{ACTIONS, Action, Effect, Scope, Scopes};
 pub use caller::{Caller, Credential, Kind as PrincipalKind, Role};
 pub use error::{Error, Kind, Result};
+pub use fence::{Capability, Fence, Reach, Rule, Rules};
 pub use id::{
-    ApiKey, Approval, Configuration, Connection, Deployment, Environment, Id, LeafId, Person, PolicySet,
-    Principal, Run, Service, Session, Tenant, TenantId,
+    ApiKey, Approval, Binding, Configuration, Connection, Deployment, DialectToken, Engine, Environment,
+    Event, FieldSet, Id, LeafId, Lease, Link, Mount, NamedKey, Person, PolicySet, Principal, Run, Secret,
+    Service, Session, Tenant, TenantId,
 };
 pub use name::{Label, Name};
 pub use page::{Cursor, Page, PageRequest};

@@ -40,6 +40,7 @@ fn runner(world: &World, tenant: TenantId, run: Uuid, trace: TraceId) -> Result<
         principal: Id::from_uuid(run),
         kind: PrincipalKind::Runner,
         scopes: "runtime.runs.claim runtime.runs.report".parse::<Scopes>()?,
+        fence: None,
         credential: Credential::RunToken(run),
         roles: Arc::new([]),
         trace,

@@ -18,6 +18,7 @@ pub(crate) fn of_kind(kind: PrincipalKind, roles: &[&str]) -> Caller {
         kind,
         roles: roles.iter().map(role).collect(),
         scopes: Scopes::all(),
+        fence: None,
         ..Caller::system(world.id(), &world)
     }
 }

@@ -8,7 +8,7 @@ use writ_kernel::{ACTIONS, Effect};
 #[test]
 fn the_schema_knows_every_action_and_no_other() {
     let known: BTreeSet<_> = schema_actions().into_iter().collect();
-    let groups = ["read", "write"];
+    let groups = ["read", "use", "write"];
     let wanted = ACTIONS.iter().map(|action| action.name()).chain(groups).map(str::to_owned).collect();
     assert_eq!(known, wanted);
 }
@@ -21,6 +21,7 @@ fn what_looks_is_in_read_and_what_changes_is_in_write() {
     for each in ACTIONS {
         let group = match each.effect() {
             Effect::Read => "read",
+            Effect::Use => "use",
             Effect::Write => "write",
         };
         let parents: Vec<_> = entities.ancestors(&action(each.name())).unwrap().collect();

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-pub mod aws;
+pub use writ_aws as aws;
 pub mod credentials;
 pub mod run;
 pub mod sandbox;

@@ -3,9 +3,9 @@
 use crate::house::{Crate, Finding, House};
 
 const WORDS: &[&str] = &["kernel", "crypto", "merkle", "redact", "wire"];
-const GROUND: &[&str] = &["store", "seal", "web", "client"];
+const GROUND: &[&str] = &["store", "seal", "web", "client", "aws", "targets"];
 const DOOR: &[&str] = &["gate"];
-const ROOMS: &[&str] = &["identity", "vault", "pki", "deploy", "quantum", "evidence", "supply", "govern"];
+const ROOMS: &[&str] = &["identity", "vault", "keys", "pki", "deploy", "quantum", "evidence", "supply", "govern"];
 const FACES: &[&str] = &["compat", "console"];
 const HOUSE: &[&str] = &["server", "runner"];
 
@@ -17,8 +17,10 @@ fn allowed(name: &str) -> Option<Vec<&'static str>> {
         "merkle" => vec!["crypto"],
         "seal" => vec!["kernel", "crypto", "store"],
         "web" | "client" => vec!["kernel", "wire"],
+        "aws" => vec!["kernel", "crypto", "wire"],
+        "targets" => vec!["kernel", "crypto", "aws"],
         "gate" => vec!["kernel", "crypto", "store", "seal"],
-        "runner" => vec!["kernel", "crypto", "redact", "wire", "client"],
+        "runner" => vec!["kernel", "crypto", "redact", "wire", "client", "aws"],
         "cli" => [WORDS, GROUND, DOOR, ROOMS, FACES, HOUSE].concat(),
         "server" => [WORDS, GROUND, DOOR, ROOMS, FACES].concat(),
         "testkit" => [WORDS, GROUND, DOOR, ROOMS, FACES, &["server"]].concat(),

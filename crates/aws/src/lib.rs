@@ -1,10 +1,5 @@
-//! Borrowing credentials from Amazon Web Services, without an SDK.
-//!
-//! The runner proves who it is ([`IdentitySource`], named in its configuration and never searched for), and with
-//! that assumes the customer's role for one run: with the external id, session tags, a [`SessionPolicy`] and at
-//! most an hour to live. That is role chaining, so the hour is also Amazon's own limit.
-//!
-//! Nothing here reads an instance's metadata, a profile or a shared file, follows a redirect or uses a proxy.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod http;
 mod identity;
@@ -19,7 +14,7 @@ use writ_crypto::{
 };
 use writ_kernel::{Result, Timestamp};
 
-pub(crate) use http::wiped;
+pub use http::wiped;
 pub use http::{Http, Limits};
 pub use identity::{Identity, IdentitySource};
 pub use name::{ExternalId, Region, RoleArn, SessionDuration, SessionName, SessionTag};

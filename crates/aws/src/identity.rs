@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use writ_crypto::SecretString;
 use writ_kernel::{Error, Result};
 
-use super::{Credentials, RoleArn, SessionDuration, SessionName, Sts, http::trusted_url};
+use crate::{Credentials, RoleArn, SessionDuration, SessionName, Sts, http::trusted_url};
 
 /// A web identity token or an authorization token is at most this many bytes.
 const TOKEN_LIMIT: u64 = 20_000;

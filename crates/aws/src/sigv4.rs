@@ -10,7 +10,7 @@ use writ_crypto::{
 };
 use writ_kernel::Timestamp;
 
-use super::Identity;
+use crate::Identity;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 

@@ -8,7 +8,7 @@ use roxmltree::{Document, ParsingOptions};
 use writ_crypto::{SecretBytes, SecretString};
 use writ_kernel::{Error, Kind, Result, World};
 
-use super::{
+use crate::{
     Credentials, ExternalId, Http, Identity, Region, RoleArn, SessionDuration, SessionName, SessionPolicy,
     SessionTag,
     http::{Reply, trusted_url, wiped},
@@ -61,7 +61,7 @@ pub struct AssumeRole {
 #[derive(Debug, Clone)]
 pub struct Sts {
     world: World,
-    pub(super) http: Http,
+    pub(crate) http: Http,
     endpoint: Url,
     host: String,
     region: Region,

@@ -32,9 +32,9 @@ pub struct Http {
 }
 
 /// What came back. The body may hold credentials.
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) body: SecretBytes,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) body: SecretBytes,
 }
 
 impl Http {
@@ -58,11 +58,11 @@ impl Http {
         Ok(Self { client, limits })
     }
 
-    pub(super) fn post(&self, url: Url) -> RequestBuilder {
+    pub(crate) fn post(&self, url: Url) -> RequestBuilder {
         self.client.post(url)
     }
 
-    pub(super) fn get(&self, url: Url) -> RequestBuilder {
+    pub(crate) fn get(&self, url: Url) -> RequestBuilder {
         self.client.get(url)
     }
 
@@ -71,7 +71,7 @@ impl Http {
     /// # Errors
     /// `Timeout`, `Unavailable` when there is no connection or the answer is a redirect or too large. Errors never
     /// hold the request.
-    pub(super) async fn send(&self, request: RequestBuilder, peer: &str) -> Result<Reply> {
+    pub(crate) async fn send(&self, request: RequestBuilder, peer: &str) -> Result<Reply> {
         let mut response = request.send().await.map_err(|error| broken(error, peer))?;
         let status = response.status();
         if status.is_redirection() {
@@ -93,7 +93,7 @@ impl Http {
 }
 
 /// Bytes to send, overwritten after the last of them was handed to the system.
-pub(crate) fn wiped(bytes: SecretBytes) -> Bytes {
+pub fn wiped(bytes: SecretBytes) -> Bytes {
     struct Wiped(SecretBytes);
     impl AsRef<[u8]> for Wiped {
         fn as_ref(&self) -> &[u8] {
@@ -116,7 +116,7 @@ fn broken(error: reqwest::Error, peer: &str) -> Error {
 ///
 /// # Errors
 /// `Invalid` when it is not one.
-pub(super) fn trusted_url(text: &str, also: &[IpAddr]) -> Result<Url> {
+pub(crate) fn trusted_url(text: &str, also: &[IpAddr]) -> Result<Url> {
     let refuse = |why: &str| Error::invalid("untrusted_address", format!("`{text}` {why}"));
     let url: Url =
         text.parse().map_err(|_| Error::invalid("malformed_address", "the address is not a URL"))?;

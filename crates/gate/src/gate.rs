@@ -435,6 +435,28 @@ impl Grant {
         Ok(receipt)
     }
 
+    /// As [`Grant::also`], for an act that was decided by itself: its leaf tells `decision`, and not the one that
+    /// allowed this grant.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn also_decided(
+        &mut self,
+        action: Action,
+        resource: &Resource,
+        decision: &Decision,
+        done: Done,
+    ) -> Result<Receipt> {
+        let Permit { inside, around, .. } = &self.permit;
+        let (caller, policies, done) = (&inside.caller, inside.policies.as_ref(), &done);
+        let record = Record { caller, action, resource, around, decision, policies, done };
+        let gate = &inside.gate.0;
+        let (receipt, _) =
+            record::write(&mut self.tx, &gate.world, &inside.keys, &gate.payload_keys, &inside.log, record)
+                .await?;
+        Ok(receipt)
+    }
+
     /// Does it: the change and its leaf become durable together.
     ///
     /// # Errors

@@ -95,6 +95,7 @@ fn sqlite_outage(code: i32) -> Option<Error> {
 /// SQLSTATE codes: <https://www.postgresql.org/docs/15/errcodes-appendix.html>.
 fn postgres_outage(code: &str) -> Option<Error> {
     match code {
+        "22021" => Some(Error::invalid("malformed_text", "a text holds a character that cannot be kept")),
         "40001" | "40P01" | "55P03" => Some(contention()),
         "53100" => Some(disk_full()),
         "57014" => Some(Error::timeout("database_timeout", "the database took too long")),

@@ -236,6 +236,13 @@ impl Inside {
         if on_record { self.refuse(error).await } else { error }
     }
 
+    /// Whether policy would permit `action` on `resource`.
+    pub(crate) fn permits(&self, action: Action, resource: &Resource) -> Result<bool> {
+        let around = Circumstances::default();
+        let facts = Facts::new(&self.caller, resource, &around, self.gate.world().now());
+        Ok(self.policies.decide(action, &facts)?.allow)
+    }
+
     /// Asks policy. The only place where a [`Permit`] comes into being.
     pub(crate) fn decide(self, resource: Resource, around: Circumstances) -> Result<Permit> {
         let facts = Facts::new(&self.caller, &resource, &around, self.gate.world().now());
@@ -328,6 +335,15 @@ impl Entry {
     /// Who asks.
     pub fn caller(&self) -> &Caller {
         &self.inside.caller
+    }
+
+    /// Whether policy would permit `action` on `resource`: to tell who may know that something exists. It permits
+    /// nothing; [`Entry::admit`] does.
+    ///
+    /// # Errors
+    /// As a decision.
+    pub fn permits(&self, action: Action, resource: &Resource) -> Result<bool> {
+        self.inside.permits(action, resource)
     }
 
     /// The keys of the tenant, to open what must be read before it can be decided.

@@ -37,6 +37,15 @@ impl ReadEntry {
         &self.inside.caller
     }
 
+    /// Whether policy would permit `action` on `resource`: to tell who may know that something exists. It permits
+    /// nothing; [`ReadEntry::admit`] does.
+    ///
+    /// # Errors
+    /// As a decision.
+    pub fn permits(&self, action: Action, resource: &Resource) -> Result<bool> {
+        self.inside.permits(action, resource)
+    }
+
     /// Asks policy about `resource`. The only place where a [`ReadGrant`] comes into being.
     ///
     /// # Errors

@@ -40,6 +40,8 @@ pub struct Config {
     pub longest_answer: usize,
     /// Who we are, for the server's log.
     pub user_agent: String,
+    /// What every call brings along beside its own headers. Mark those that are secret.
+    pub headers: HeaderMap,
     /// Spreads retries of many clients.
     pub chance: Arc<dyn Chance>,
 }
@@ -56,6 +58,7 @@ impl Config {
             patience: Duration::from_mins(1),
             longest_answer: 16 * 1024 * 1024,
             user_agent: concat!("writ-client/", env!("CARGO_PKG_VERSION")).into(),
+            headers: HeaderMap::new(),
             chance,
         }
     }
@@ -91,6 +94,7 @@ impl Client {
             .no_proxy()
             .referer(false)
             .user_agent(config.user_agent)
+            .default_headers(config.headers)
             .connect_timeout(config.timeout.min(Duration::from_secs(10)))
             .read_timeout(config.timeout)
             .tls_backend_preconfigured(tls(&config.trust)?);

@@ -9,6 +9,9 @@ mod trust;
 
 pub use call::{Client, Config, Download};
 pub use error::{Error, Problem, Result};
-pub use reqwest::Body;
+pub use reqwest::{
+    Body,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
 pub use token::Token;
 pub use trust::{Pin, Trust};

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use uuid::Uuid;
 use writ_crypto::SecretString;
-use writ_kernel::{Caller, Deployment, Id, Principal, Result, Run, TenantId, Timestamp, TraceId};
+use writ_kernel::{Caller, Id, Principal, Result, Run, TenantId, Timestamp, TraceId};
 
 /// A future in a box, as ports return them.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -42,16 +42,19 @@ pub trait Launcher: Send + Sync {
 pub struct Launch {
     /// The tenant.
     pub tenant: TenantId,
-    /// The deployment.
-    pub deployment: Id<Deployment>,
+    /// The deployment, or the errand.
+    pub work: Uuid,
     /// The run.
     pub run: Id<Run>,
+    /// The trace of the deployment: what the runner does belongs to it.
+    pub trace: TraceId,
     /// The one-time token.
     pub token: SecretString,
     /// When everything must be over.
     pub deadline: Timestamp,
-    /// Names the state file of deployments whose state is local: `<tenant>/<environment>/<target>/`.
-    pub local_state: LocalState,
+    /// Names the state file of targets whose state is local: `<tenant>/<environment>/<target>/`. `None` when the run
+    /// is about no target.
+    pub local_state: Option<LocalState>,
 }
 
 /// Where a local state belongs.

@@ -24,5 +24,5 @@ pub use id::{
 pub use name::{Label, Name};
 pub use page::{Cursor, Page, PageRequest};
 pub use time::Timestamp;
-pub use trace::TraceId;
+pub use trace::{SpanId, TraceId, Traceparent};
 pub use world::{Chance, Clock, SystemClock, World};

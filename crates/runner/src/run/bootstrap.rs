@@ -30,6 +30,9 @@ pub struct Bootstrap {
     /// SHA-256 of the control plane's certificate, 64 hexadecimal digits. Needed for `https`.
     #[serde(default)]
     pub pin: Option<String>,
+    /// The header `traceparent` of W3C Trace Context that every call to the control plane brings along.
+    #[serde(default)]
+    pub traceparent: Option<String>,
     /// The one-time token of the run.
     #[serde(deserialize_with = "secret")]
     pub token: SecretString,

@@ -8,9 +8,9 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
-use writ_client::{Client, Config, Token};
+use writ_client::{Client, Config, HeaderName, HeaderValue, Token};
 use writ_crypto::SecretBytes;
-use writ_kernel::{Chance, Error, Result, Timestamp, World};
+use writ_kernel::{Chance, Error, Result, Timestamp, Traceparent, World};
 use writ_wire::runner::{Claim, Pulse};
 
 use super::Bootstrap;
@@ -71,6 +71,10 @@ impl Control {
         config.token = Some(token(bootstrap.token.expose())?);
         config.timeout = PATIENCE;
         config.user_agent = concat!("writ-runner/", env!("CARGO_PKG_VERSION")).into();
+        if let Some(parent) = bootstrap.traceparent.as_deref().and_then(Traceparent::parse) {
+            let parent = HeaderValue::from_str(&parent.to_string());
+            config.headers.extend(parent.ok().map(|parent| (HeaderName::from_static("traceparent"), parent)));
+        }
         let client = Client::new(config).map_err(failure)?;
         Ok(Self { client, world: world.clone() })
     }

@@ -13,8 +13,10 @@ use crate::{
     model::{Circumstances, Done, Facts, Receipt, Resource},
     policy::{Decision, Policies},
     reading::ReadEntry,
-    record::{self, NewKey, PayloadKeys, Record},
+    record::{self, Draft, NewKeys, PayloadKeys, Record},
+    recorder::Recorder,
     sql,
+    standing::{Generation, Standing, Standings},
     tenancy::PLATFORM,
 };
 
@@ -27,8 +29,10 @@ struct Inner {
     seal: Seal,
     world: World,
     buckets: Buckets,
-    payload_keys: PayloadKeys,
+    payload_keys: Arc<PayloadKeys>,
+    recorder: Arc<Recorder>,
     policies: Mutex<HashMap<Option<Uuid>, Arc<Policies>>>,
+    standings: Standings,
 }
 
 /// As many policy sets are kept compiled.
@@ -37,8 +41,11 @@ const COMPILED: usize = 256;
 impl Gate {
     /// A gate over this database, behind this seal.
     pub fn new(db: Db, seal: Seal, world: World, limits: Limits) -> Self {
-        let (payload_keys, policies) = (PayloadKeys::default(), Mutex::default());
-        Self(Arc::new(Inner { db, seal, world, buckets: Buckets::new(limits), payload_keys, policies }))
+        let payload_keys = Arc::new(PayloadKeys::default());
+        let recorder = Arc::new(Recorder::new(db.clone(), world.clone(), Arc::clone(&payload_keys)));
+        let standings = Standings::new(db.is_exclusive());
+        let (buckets, policies) = (Buckets::new(limits), Mutex::default());
+        Self(Arc::new(Inner { db, seal, world, buckets, payload_keys, recorder, policies, standings }))
     }
 
     /// Time and chance.
@@ -98,12 +105,8 @@ impl Gate {
 
     async fn inside(&self, tx: &mut Tx, caller: &Caller, action: Action) -> Result<Inside> {
         let keys = self.0.seal.tenant(tx).await?;
-        let tenant = sql::tenant(tx).await?.filter(|tenant| tenant.active != 0);
-        let Some(tenant) = tenant else {
-            return Err(Error::unauthenticated("unknown_tenant", "the credential is not valid"));
-        };
-        let policies = self.policies(tx, tenant.policy_id).await?;
-        Ok(Inside { gate: self.clone(), caller: caller.clone(), action, keys, policies, log: tenant.log_id })
+        let Standing { log, policies } = self.standing(tx).await?;
+        Ok(Inside { gate: self.clone(), caller: caller.clone(), action, keys, policies, log })
     }
 
     /// [`Gate::enter`] and [`Entry::admit`] in one, for a resource that needs no looking up.
@@ -138,8 +141,8 @@ impl Gate {
             done: &done,
         };
         let inner = &self.0;
-        let (receipt, new) =
-            record::write(&mut tx, &inner.world, &keys, &inner.payload_keys, &tenant.log_id, record).await?;
+        let draft = Draft::new(&record, &tenant.log_id.into(), &inner.world)?;
+        let (receipt, new) = write_one(&mut tx, inner, &keys, draft).await?;
         tx.commit().await?;
         inner.payload_keys.remember(new);
         Ok(receipt)
@@ -167,6 +170,29 @@ impl Gate {
     /// Forgets every key, when the server is sealed.
     pub fn forget(&self) {
         self.0.payload_keys.forget();
+    }
+
+    async fn standing(&self, tx: &mut Tx) -> Result<Standing> {
+        let standings = &self.0.standings;
+        let then = standings.generation(tx.tenant());
+        if let Some(standing) = then.and_then(|_| standings.find(tx.tenant())) {
+            return Ok(standing);
+        }
+        let tenant = sql::tenant(tx).await?.filter(|tenant| tenant.active != 0);
+        let Some(tenant) = tenant else {
+            return Err(Error::unauthenticated("unknown_tenant", "the credential is not valid"));
+        };
+        let policies = self.policies(tx, tenant.policy_id).await?;
+        let standing = Standing { log: tenant.log_id.into(), policies };
+        standings.remember(tx.tenant(), then, standing.clone());
+        Ok(standing)
+    }
+
+    /// A number that changes whenever it may have changed who may do what in `tenant`: what authentication found out
+    /// may be remembered with it and holds while it is the same. `None` where other processes can change the database,
+    /// and nothing may be remembered.
+    pub fn generation(&self, tenant: TenantId) -> Option<Generation> {
+        self.0.standings.generation(tenant)
     }
 
     async fn policies(&self, tx: &mut Tx, id: Option<Uuid>) -> Result<Arc<Policies>> {
@@ -206,7 +232,7 @@ pub(crate) struct Inside {
     pub(crate) action: Action,
     pub(crate) keys: Arc<TenantKeys>,
     policies: Arc<Policies>,
-    log: String,
+    log: Arc<str>,
 }
 
 impl Inside {
@@ -266,10 +292,20 @@ pub(crate) struct Permit {
     decision: Decision,
 }
 
+/// What a leaf is about: the action, what it is done to, and why it was allowed or refused.
+type About<'a> = (Action, &'a Resource, &'a Decision);
+
 impl Permit {
     /// Why not, when policy does not allow it.
     pub(crate) fn denied(&self) -> Option<Error> {
         (!self.decision.allow).then(|| forbidden(self.inside.action, &self.decision))
+    }
+
+    fn draft(&self, (action, resource, decision): About<'_>, done: &Done) -> Result<Draft> {
+        let inside = &self.inside;
+        let (caller, policies, around) = (&inside.caller, &inside.policies, &self.around);
+        let record = Record { caller, action, resource, around, decision, policies, done };
+        Draft::new(&record, &inside.log, &inside.gate.0.world)
     }
 
     /// Writes a leaf about `action` on `resource` into `tx`.
@@ -279,29 +315,20 @@ impl Permit {
         action: Action,
         resource: &Resource,
         done: &Done,
-    ) -> Result<(Receipt, NewKey)> {
-        let inside = &self.inside;
-        let record = Record {
-            caller: &inside.caller,
-            action,
-            resource,
-            around: &self.around,
-            decision: &self.decision,
-            policies: &inside.policies,
-            done,
-        };
-        let gate = &inside.gate.0;
-        record::write(tx, &gate.world, &inside.keys, &gate.payload_keys, &inside.log, record).await
+    ) -> Result<(Receipt, NewKeys)> {
+        self.write_decided(tx, (action, resource, &self.decision), done).await
     }
 
-    /// Writes the leaf of this act alone, durably.
+    async fn write_decided(&self, tx: &mut Tx, about: About<'_>, done: &Done) -> Result<(Receipt, NewKeys)> {
+        let draft = self.draft(about, done)?;
+        write_one(tx, &self.inside.gate.0, &self.inside.keys, draft).await
+    }
+
+    /// Writes the leaf of this act alone, durably, in company of others.
     pub(crate) async fn record(&self, done: &Done) -> Result<Receipt> {
-        let gate = &self.inside.gate.0;
-        let mut tx = gate.db.tx(self.inside.caller.tenant).await?;
-        let (receipt, new) = self.write(&mut tx, self.inside.action, &self.resource, done).await?;
-        tx.commit().await?;
-        gate.payload_keys.remember(new);
-        Ok(receipt)
+        let inside = &self.inside;
+        let draft = self.draft((inside.action, &self.resource, &self.decision), done)?;
+        inside.gate.0.recorder.record(inside.caller.tenant, Arc::clone(&inside.keys), draft).await
     }
 
     /// Ends with `error`, on record.
@@ -463,13 +490,8 @@ impl Grant {
         decision: &Decision,
         done: Done,
     ) -> Result<Receipt> {
-        let Permit { inside, around, .. } = &self.permit;
-        let (caller, policies, done) = (&inside.caller, inside.policies.as_ref(), &done);
-        let record = Record { caller, action, resource, around, decision, policies, done };
-        let gate = &inside.gate.0;
         let (receipt, _) =
-            record::write(&mut self.tx, &gate.world, &inside.keys, &gate.payload_keys, &inside.log, record)
-                .await?;
+            self.permit.write_decided(&mut self.tx, (action, resource, decision), &done).await?;
         Ok(receipt)
     }
 
@@ -480,7 +502,12 @@ impl Grant {
     pub async fn commit(self, done: Done) -> Result<Receipt> {
         let Self { permit, mut tx } = self;
         let (receipt, new) = permit.write(&mut tx, permit.inside.action, &permit.resource, &done).await?;
-        tx.commit().await?;
+        let committed = tx.commit().await;
+        // A failed commit may have happened all the same.
+        if permit.inside.action.changes_authority() {
+            permit.inside.gate.0.standings.changed(permit.inside.caller.tenant);
+        }
+        committed?;
         permit.inside.gate.0.payload_keys.remember(new);
         Ok(receipt)
     }
@@ -509,6 +536,17 @@ impl fmt::Debug for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Grant({} on {})", self.permit.inside.action, self.permit.resource.kind)
     }
+}
+
+async fn write_one(
+    tx: &mut Tx,
+    inner: &Inner,
+    keys: &TenantKeys,
+    draft: Draft,
+) -> Result<(Receipt, NewKeys)> {
+    let (receipts, new) = record::write(tx, &inner.world, keys, &inner.payload_keys, &[draft]).await?;
+    let receipt = receipts.into_iter().next().ok_or_else(|| Error::internal("a leaf has no receipt"))?;
+    Ok((receipt, new))
 }
 
 fn forbidden(action: Action, decision: &Decision) -> Error {

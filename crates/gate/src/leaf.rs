@@ -27,10 +27,10 @@ pub(crate) struct Leaf<'a> {
     pub(crate) obj: Option<&'a str>,
     /// Counts this actor's leaves without a gap, so that a missing one shows.
     pub(crate) aseq: i64,
-    pub(crate) dec: String,
+    pub(crate) dec: &'a str,
     pub(crate) pol: &'a str,
-    pub(crate) trace: String,
-    pub(crate) pc: String,
+    pub(crate) trace: &'a str,
+    pub(crate) pc: &'a str,
 }
 
 impl Leaf<'_> {

@@ -11,10 +11,13 @@ pub mod policy;
 pub mod policy_sets;
 mod reading;
 mod record;
+mod recorder;
 mod sql;
+mod standing;
 pub mod tenancy;
 
 pub use gate::{Entry, Gate, Grant};
 pub use limits::{Limits, Rate};
 pub use model::{Circumstances, Done, Environment, Facts, Outcome, Plan, Receipt, Resource};
 pub use reading::{ReadEntry, ReadGrant};
+pub use standing::Generation;

@@ -1,11 +1,15 @@
 //! What the gate decides about, and what it answers with.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    net::IpAddr,
+    time::Duration,
+};
 
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
-use writ_kernel::{Id, Name, Principal, Timestamp};
+use writ_kernel::{Action, Id, Name, Principal, Timestamp};
 
 /// An environment's guard rails, as policies see them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,6 +190,51 @@ impl Facts {
             plan: around.plan.clone(),
             isolation: around.isolation,
         }
+    }
+}
+
+impl Facts {
+    /// A text that is the same for the same facts, apart from the time and the plan, and for no others: each part with
+    /// its length before it.
+    pub(crate) fn key(&self, action: Action) -> String {
+        let mut key = String::with_capacity(256);
+        let mut part = |text: &str| {
+            let _ = write!(key, "{}:{text},", text.len());
+        };
+        part(action.name());
+        part(&self.tenant);
+        part(&self.principal);
+        part(self.principal_kind);
+        part(&self.roles.len().to_string());
+        self.roles.iter().for_each(|role| part(role));
+        let resource = &self.resource;
+        part(resource.kind);
+        part(&resource.id.map_or_else(String::new, |id| id.to_string()));
+        if let Some(environment) = &resource.environment {
+            part(&environment.id.to_string());
+            part(&environment.kind);
+            part(&format!("{} {}", environment.required_approvals, environment.minimum_isolation));
+        }
+        let optional = [
+            &resource.author,
+            &resource.owner,
+            &resource.cloud,
+            &resource.state,
+            &resource.grants_role,
+            &resource.classification,
+            &resource.path,
+        ];
+        for text in optional {
+            match text {
+                Some(text) => {
+                    part("+");
+                    part(text);
+                }
+                None => part("-"),
+            }
+        }
+        part(&format!("{} {} {:?} {:?}", self.mfa, self.approvals, self.isolation, self.source));
+        key
     }
 }
 

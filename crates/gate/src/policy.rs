@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt::Display,
     str::FromStr,
-    sync::LazyLock,
+    sync::{LazyLock, Mutex, PoisonError},
 };
 
 use cedar_policy::{
@@ -40,7 +40,15 @@ pub struct Policies {
     built_in: PolicySet,
     hints: BTreeMap<String, String>,
     digest: String,
+    /// What was decided already; `None` when a policy looks at the time, so that the answer may change.
+    known: Option<Mutex<HashMap<String, Decision>>>,
 }
+
+/// As many decisions are remembered.
+const KNOWN: usize = 8_192;
+
+/// What changes from one moment to the next. A policy that has either word anywhere is taken to look at it.
+const MOMENTARY: [&str; 2] = ["now", "sessionAgeSeconds"];
 
 /// What policy said, and which policies said it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +83,9 @@ impl Policies {
         if let Some(error) = report.validation_errors().next() {
             return Err(invalid(positioned(own, error, error)));
         }
-        Ok(Self { set, built_in, hints, digest: digest(own) })
+        let texts = || BUILT_IN.iter().map(|(_, text)| *text).chain([own]);
+        let timeless = texts().all(|text| MOMENTARY.iter().all(|word| !text.contains(word)));
+        Ok(Self { set, built_in, hints, digest: digest(own), known: timeless.then(Mutex::default) })
     }
 
     /// SHA-256 of the schema, the built-in policies and the tenant's own: `sha256:<hex>`.
@@ -83,11 +93,28 @@ impl Policies {
         &self.digest
     }
 
-    /// Decides one request.
+    /// Decides one request. Policy is a function of the facts, so an answer that does not depend on the time is
+    /// remembered.
     ///
     /// # Errors
     /// `Internal` when the request cannot be put into the schema's words: a mistake of ours, and nothing is permitted.
     pub fn decide(&self, action: Action, facts: &Facts) -> Result<Decision> {
+        let (Some(known), None) = (&self.known, &facts.plan) else { return self.evaluate(action, facts) };
+        let key = facts.key(action);
+        let find = || known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(decision) = find().get(&key) {
+            return Ok(decision.clone());
+        }
+        let decision = self.evaluate(action, facts)?;
+        let mut known = find();
+        if known.len() >= KNOWN {
+            known.clear();
+        }
+        known.insert(key, decision.clone());
+        Ok(decision)
+    }
+
+    fn evaluate(&self, action: Action, facts: &Facts) -> Result<Decision> {
         let entities = entities(facts)?;
         let request = Request::new(
             principal_uid(facts)?,

@@ -1,6 +1,9 @@
 //! Writes the leaf of an act into the transaction of the act.
 
-use std::{collections::HashMap, sync::Arc, sync::Mutex};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex},
+};
 
 use uuid::Uuid;
 use writ_crypto::{aead::DataKey, secret::SecretKey};
@@ -9,8 +12,8 @@ use writ_seal::TenantKeys;
 use writ_store::Tx;
 
 use crate::{
-    leaf::{Leaf, payload},
-    model::{Circumstances, Done, Receipt, Resource},
+    leaf::{Leaf, Payload, payload},
+    model::{Circumstances, Done, Outcome, Receipt, Resource},
     policy::{Decision, Policies},
     sql,
 };
@@ -22,12 +25,44 @@ pub(crate) struct Record<'a> {
     pub(crate) resource: &'a Resource,
     pub(crate) around: &'a Circumstances,
     pub(crate) decision: &'a Decision,
-    pub(crate) policies: &'a Policies,
+    pub(crate) policies: &'a Arc<Policies>,
     pub(crate) done: &'a Done,
 }
 
-/// A payload key that this transaction made; it may be remembered once the transaction is durable.
-pub(crate) type NewKey = Option<(KeyName, Arc<PayloadKey>)>;
+/// A leaf before it has its place among its actor's leaves: all that can be made without a transaction.
+pub(crate) struct Draft {
+    subject: Uuid,
+    object: Option<Uuid>,
+    action: Action,
+    outcome: Outcome,
+    trace: String,
+    log: Arc<str>,
+    policies: Arc<Policies>,
+    payload: Payload,
+}
+
+impl Draft {
+    /// Puts a record into words.
+    ///
+    /// # Errors
+    /// `Internal` when its detail cannot be put into canonical JSON.
+    pub(crate) fn new(record: &Record<'_>, log: &Arc<str>, world: &World) -> Result<Self> {
+        let Record { caller, action, resource, around, decision, policies, done } = *record;
+        Ok(Self {
+            subject: caller.principal.uuid(),
+            object: done.object.as_ref().map(|(id, _)| *id).or(resource.id),
+            action,
+            outcome: done.outcome,
+            trace: caller.trace.to_string(),
+            log: Arc::clone(log),
+            policies: Arc::clone(policies),
+            payload: payload(caller, action, resource, around, decision, done, &world.bytes())?,
+        })
+    }
+}
+
+/// Payload keys that a transaction made; they may be remembered once the transaction is durable.
+pub(crate) type NewKeys = Vec<(KeyName, Arc<PayloadKey>)>;
 
 /// Payload keys in use, so that not every leaf costs an unwrapping.
 #[derive(Default)]
@@ -54,14 +89,16 @@ pub(crate) struct PayloadKey {
 const REMEMBERED: usize = 4_096;
 
 impl PayloadKeys {
-    /// Remembers a key whose row is durable.
-    pub(crate) fn remember(&self, new: NewKey) {
-        let Some((name, key)) = new else { return };
+    /// Remembers keys whose rows are durable.
+    pub(crate) fn remember(&self, new: NewKeys) {
+        if new.is_empty() {
+            return;
+        }
         let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if known.len() >= REMEMBERED {
             known.clear();
         }
-        known.insert(name, key);
+        known.extend(new);
     }
 
     /// Forgets everything, as sealing and erasure demand.
@@ -74,56 +111,94 @@ impl PayloadKeys {
     }
 }
 
-/// Writes one leaf. The caller commits, and remembers the new key when that has succeeded.
+/// Writes the leaves of `drafts`, in their order, into `tx`, which is bound to their tenant. The caller commits, and
+/// remembers the new keys when that has succeeded.
 pub(crate) async fn write(
     tx: &mut Tx,
     world: &World,
     keys: &TenantKeys,
     payload_keys: &PayloadKeys,
-    log: &str,
-    record: Record<'_>,
-) -> Result<(Receipt, NewKey)> {
-    let Record { caller, action, resource, around, decision, policies, done } = record;
+    drafts: &[Draft],
+) -> Result<(Vec<Receipt>, NewKeys)> {
     let now = world.now();
-    let subject = caller.principal.uuid();
-    let (actor, aseq) = sql::next_leaf_of(tx, subject, &pseudonym(world)).await?;
-    let object = match done.object.as_ref().map(|(id, _)| *id).or(resource.id) {
-        Some(id) => Some(sql::pseudonym_of(tx, id, &pseudonym(world)).await?),
-        None => None,
-    };
-    let (key, new) = payload_key(tx, world, keys, payload_keys, (subject, &actor), now).await?;
-    let payload = payload(caller, action, resource, around, decision, done, &world.bytes())?;
-    let leaf = Leaf {
-        v: 1,
-        id: world.id(),
-        t: now,
-        log,
-        cls: action.name(),
-        out: done.outcome.as_str(),
-        actor: &actor,
-        obj: object.as_deref(),
-        aseq,
-        dec: payload.decision,
-        pol: policies.digest(),
-        trace: caller.trace.to_string(),
-        pc: payload.commitment,
-    };
-    let (text, receipt) = leaf.finish()?;
-    let sealed = key.key.seal(world, leaf.id.uuid().as_bytes(), payload.sealed_text.as_bytes());
-    let row = sql::NewLeaf {
-        leaf_id: leaf.id.uuid(),
-        at: now.micros(),
-        action: action.name(),
-        outcome: done.outcome.as_str(),
-        object: object.as_deref(),
-        trace: &leaf.trace,
-        leaf: &text,
-        leaf_hash: &receipt.hash,
-        key_id: key.id,
-        payload: &sealed,
-    };
-    sql::insert_leaf(tx, row).await?;
-    Ok((receipt, new))
+    let (actors, new) = actors(tx, world, keys, payload_keys, drafts, now).await?;
+    let objects: BTreeSet<Uuid> = drafts.iter().filter_map(|draft| draft.object).collect();
+    let objects =
+        sql::pseudonyms_of(tx, &objects.into_iter().collect::<Vec<_>>(), || pseudonym(world)).await?;
+    let mut next: HashMap<Uuid, i64> = actors.iter().map(|(id, actor)| (*id, actor.first)).collect();
+    let mut receipts = Vec::with_capacity(drafts.len());
+    let mut rows = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        let lost = || Error::internal("an actor or object has no pseudonym");
+        let actor = actors.get(&draft.subject).ok_or_else(lost)?;
+        let aseq = next.get_mut(&draft.subject).ok_or_else(lost)?;
+        let object = draft.object.map(|id| objects.get(&id).ok_or_else(lost)).transpose()?;
+        let leaf = Leaf {
+            v: 1,
+            id: world.id(),
+            t: now,
+            log: &draft.log,
+            cls: draft.action.name(),
+            out: draft.outcome.as_str(),
+            actor: &actor.pseudonym,
+            obj: object.map(String::as_str),
+            aseq: *aseq,
+            dec: &draft.payload.decision,
+            pol: draft.policies.digest(),
+            trace: &draft.trace,
+            pc: &draft.payload.commitment,
+        };
+        *aseq += 1;
+        let (text, receipt) = leaf.finish()?;
+        let payload =
+            actor.key.key.seal(world, leaf.id.uuid().as_bytes(), draft.payload.sealed_text.as_bytes());
+        rows.push(sql::NewLeaf {
+            leaf_id: leaf.id.uuid(),
+            at: now.micros(),
+            action: leaf.cls,
+            outcome: leaf.out,
+            object: leaf.obj,
+            trace: leaf.trace,
+            leaf: text,
+            leaf_hash: receipt.hash,
+            key_id: actor.key.id,
+            payload,
+        });
+        receipts.push(receipt);
+    }
+    sql::insert_leaves(tx, &rows).await?;
+    Ok((receipts, new))
+}
+
+/// One who acts, while their leaves are being written.
+struct Actor {
+    pseudonym: String,
+    /// The number of the first of their leaves here.
+    first: i64,
+    key: Arc<PayloadKey>,
+}
+
+/// Everybody who acts in `drafts`, with the numbers their leaves will have.
+async fn actors(
+    tx: &mut Tx,
+    world: &World,
+    keys: &TenantKeys,
+    payload_keys: &PayloadKeys,
+    drafts: &[Draft],
+    now: Timestamp,
+) -> Result<(HashMap<Uuid, Actor>, NewKeys)> {
+    let mut leaves = BTreeMap::new();
+    for draft in drafts {
+        *leaves.entry(draft.subject).or_insert(0_i64) += 1;
+    }
+    let (mut actors, mut new) = (HashMap::with_capacity(leaves.len()), Vec::new());
+    for (subject, leaves) in leaves {
+        let (pseudonym, last) = sql::next_leaves_of(tx, subject, leaves, &pseudonym(world)).await?;
+        let (key, made) = payload_key(tx, world, keys, payload_keys, (subject, &pseudonym), now).await?;
+        new.extend(made);
+        actors.insert(subject, Actor { pseudonym, first: last - leaves + 1, key });
+    }
+    Ok((actors, new))
 }
 
 /// Opens the payload of a leaf.
@@ -152,7 +227,7 @@ async fn payload_key(
     payload_keys: &PayloadKeys,
     (subject, pseudonym): (Uuid, &str),
     now: Timestamp,
-) -> Result<(Arc<PayloadKey>, NewKey)> {
+) -> Result<(Arc<PayloadKey>, Option<(KeyName, Arc<PayloadKey>)>)> {
     let name = KeyName { tenant: tx.tenant().uuid(), pseudonym: pseudonym.to_owned(), month: month(now) };
     if let Some(key) = payload_keys.find(&name) {
         return Ok((key, None));

@@ -1,5 +1,10 @@
 //! The only SQL of the gate.
 
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::LazyLock,
+};
+
 use sqlx::FromRow;
 use uuid::Uuid;
 use writ_kernel::{Error, Id, Result, Timestamp};
@@ -39,27 +44,48 @@ pub(crate) async fn policies(tx: &mut Tx, id: Uuid) -> Result<Option<String>> {
     Ok(row.map(|(text,)| text))
 }
 
-/// The actor's pseudonym and the number of its next leaf. The first leaf of a subject settles its pseudonym.
-pub(crate) async fn next_leaf_of(tx: &mut Tx, subject: Uuid, fresh: &str) -> Result<(String, i64)> {
+/// The actor's pseudonym, and the number of the last of the `leaves` it is given now. The first leaf of a subject settles
+/// its pseudonym.
+pub(crate) async fn next_leaves_of(
+    tx: &mut Tx,
+    subject: Uuid,
+    leaves: i64,
+    fresh: &str,
+) -> Result<(String, i64)> {
     on!(tx, |conn, tenant| {
         sqlx::query_as::<_, (String, i64)>(
-            "INSERT INTO evidence_subjects (tenant_id, subject, pseudonym, leaves) VALUES ($1, $2, $3, 1)
-             ON CONFLICT (tenant_id, subject) DO UPDATE SET leaves = evidence_subjects.leaves + 1
+            "INSERT INTO evidence_subjects (tenant_id, subject, pseudonym, leaves) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (tenant_id, subject) DO UPDATE SET leaves = evidence_subjects.leaves + $4
              RETURNING pseudonym, leaves",
         )
         .bind(tenant)
         .bind(subject)
         .bind(fresh)
+        .bind(leaves)
         .fetch_one(conn)
     })
 }
 
-/// The pseudonym of a thing that is acted upon. Looked up before it is written, and then without a lock: whoever acts
-/// on each other at once would wait for each other.
-pub(crate) async fn pseudonym_of(tx: &mut Tx, subject: Uuid, fresh: &str) -> Result<String> {
-    if let Some(pseudonym) = known_pseudonym(tx, subject).await? {
-        return Ok(pseudonym);
+/// The pseudonyms of things that are acted upon. Looked up before they are written, and then without a lock: whoever
+/// acts on each other at once would wait for each other.
+pub(crate) async fn pseudonyms_of(
+    tx: &mut Tx,
+    subjects: &[Uuid],
+    fresh: impl Fn() -> String,
+) -> Result<HashMap<Uuid, String>> {
+    let mut known = HashMap::with_capacity(subjects.len());
+    for some in subjects.chunks(LOOKED_UP) {
+        known.extend(known_pseudonyms(tx, some).await?);
     }
+    for &subject in subjects {
+        if let Entry::Vacant(place) = known.entry(subject) {
+            place.insert(settle_pseudonym(tx, subject, fresh()).await?);
+        }
+    }
+    Ok(known)
+}
+
+async fn settle_pseudonym(tx: &mut Tx, subject: Uuid, fresh: String) -> Result<String> {
     let inserted = execute!(tx, |conn, tenant| {
         sqlx::query(
             "INSERT INTO evidence_subjects (tenant_id, subject, pseudonym, leaves) VALUES ($1, $2, $3, 0)
@@ -67,24 +93,35 @@ pub(crate) async fn pseudonym_of(tx: &mut Tx, subject: Uuid, fresh: &str) -> Res
         )
         .bind(tenant)
         .bind(subject)
-        .bind(fresh)
+        .bind(&fresh)
         .execute(conn)
     })?;
     if inserted == 1 {
-        return Ok(fresh.to_owned());
+        return Ok(fresh);
     }
-    let pseudonym = known_pseudonym(tx, subject).await?;
-    pseudonym.ok_or_else(|| Error::unavailable("contention", "the subject is being erased; try again"))
+    let known = known_pseudonyms(tx, &[subject]).await?;
+    let (_, pseudonym) = known
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::unavailable("contention", "the subject is being erased; try again"))?;
+    Ok(pseudonym)
 }
 
-async fn known_pseudonym(tx: &mut Tx, subject: Uuid) -> Result<Option<String>> {
+/// So many subjects are looked up at once.
+const LOOKED_UP: usize = 8;
+
+/// Those of at most [`LOOKED_UP`] subjects that have a pseudonym already.
+async fn known_pseudonyms(tx: &mut Tx, subjects: &[Uuid]) -> Result<Vec<(Uuid, String)>> {
     on!(tx, |conn, tenant| {
-        sqlx::query_scalar::<_, String>(
-            "SELECT pseudonym FROM evidence_subjects WHERE tenant_id = $1 AND subject = $2",
+        let mut query = sqlx::query_as::<_, (Uuid, String)>(
+            "SELECT subject, pseudonym FROM evidence_subjects
+             WHERE tenant_id = $1 AND subject IN ($2, $3, $4, $5, $6, $7, $8, $9)",
         )
-        .bind(tenant)
-        .bind(subject)
-        .fetch_optional(conn)
+        .bind(tenant);
+        for at in 0..LOOKED_UP {
+            query = query.bind(subjects.get(at).or(subjects.first()).copied());
+        }
+        query.fetch_all(conn)
     })
 }
 
@@ -154,30 +191,56 @@ pub(crate) struct NewLeaf<'a> {
     pub(crate) outcome: &'static str,
     pub(crate) object: Option<&'a str>,
     pub(crate) trace: &'a str,
-    pub(crate) leaf: &'a str,
-    pub(crate) leaf_hash: &'a [u8],
+    pub(crate) leaf: String,
+    pub(crate) leaf_hash: [u8; 32],
     pub(crate) key_id: Uuid,
-    pub(crate) payload: &'a [u8],
+    pub(crate) payload: Vec<u8>,
 }
 
-pub(crate) async fn insert_leaf(tx: &mut Tx, new: NewLeaf<'_>) -> Result<()> {
+/// So many leaves are written by one statement when there are as many; the rest one by one.
+const ROWS: usize = 16;
+
+static INSERT_ROWS: LazyLock<String> = LazyLock::new(|| {
+    let row = |row: usize| {
+        let columns = (0..10).map(|column| format!("${}", row * 10 + column + 2));
+        format!("($1, {})", columns.collect::<Vec<_>>().join(", "))
+    };
+    INSERT_LEAF.replace(ONE_ROW, &(0..ROWS).map(row).collect::<Vec<_>>().join(", "))
+});
+
+const ONE_ROW: &str = "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+const INSERT_LEAF: &str =
+    "INSERT INTO evidence_leaves (tenant_id, leaf_id, at, action, outcome, object, trace, leaf, leaf_hash, key_id, payload)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+
+pub(crate) async fn insert_leaves(tx: &mut Tx, leaves: &[NewLeaf<'_>]) -> Result<()> {
+    let mut chunks = leaves.chunks_exact(ROWS);
+    for chunk in &mut chunks {
+        insert(tx, INSERT_ROWS.as_str(), chunk).await?;
+    }
+    for leaf in chunks.remainder() {
+        insert(tx, INSERT_LEAF, std::slice::from_ref(leaf)).await?;
+    }
+    Ok(())
+}
+
+async fn insert(tx: &mut Tx, text: &'static str, leaves: &[NewLeaf<'_>]) -> Result<()> {
     execute!(tx, |conn, tenant| {
-        sqlx::query(
-            "INSERT INTO evidence_leaves (tenant_id, leaf_id, at, action, outcome, object, trace, leaf, leaf_hash, key_id, payload)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        )
-        .bind(tenant)
-        .bind(new.leaf_id)
-        .bind(new.at)
-        .bind(new.action)
-        .bind(new.outcome)
-        .bind(new.object)
-        .bind(new.trace)
-        .bind(new.leaf)
-        .bind(new.leaf_hash)
-        .bind(new.key_id)
-        .bind(new.payload)
-        .execute(conn)
+        let mut query = sqlx::query(text).bind(tenant);
+        for leaf in leaves {
+            query = query
+                .bind(leaf.leaf_id)
+                .bind(leaf.at)
+                .bind(leaf.action)
+                .bind(leaf.outcome)
+                .bind(leaf.object)
+                .bind(leaf.trace)
+                .bind(&leaf.leaf)
+                .bind(leaf.leaf_hash.as_slice())
+                .bind(leaf.key_id)
+                .bind(&leaf.payload);
+        }
+        query.execute(conn)
     })?;
     Ok(())
 }

@@ -111,6 +111,12 @@ impl Db {
         }
     }
 
+    /// Whether this process is the only one that can change the database, so that what it knows of it stays true until
+    /// it changes it itself.
+    pub fn is_exclusive(&self) -> bool {
+        matches!(self.0.engine, Engine::Sqlite(_))
+    }
+
     /// Whether claims need the text with row locks. The one question about the engine that SQL may ask.
     pub(crate) fn locks_rows(&self) -> bool {
         matches!(self.0.engine, Engine::Postgres(_))

@@ -11,5 +11,6 @@ mod cast;
 mod door;
 mod leaves;
 mod policies;
+mod reading;
 mod schema;
 mod table;

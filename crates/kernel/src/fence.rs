@@ -1,6 +1,6 @@
 //! How far a credential of the Vault dialect reaches: rules about paths, narrower than any role.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 /// One thing a rule lets a token do with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,6 +15,8 @@ pub enum Capability {
     Patch,
     /// Read it.
     Read,
+    /// See the names of everything below a path, at any depth.
+    Scan,
     /// Do what only some may, beside another capability.
     Sudo,
     /// Change it.
@@ -22,6 +24,18 @@ pub enum Capability {
 }
 
 impl Capability {
+    /// All of them, by their words.
+    pub const ALL: [Self; 8] = [
+        Self::Create,
+        Self::Delete,
+        Self::List,
+        Self::Patch,
+        Self::Read,
+        Self::Scan,
+        Self::Sudo,
+        Self::Update,
+    ];
+
     /// The lower-case word of path policies.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,6 +44,7 @@ impl Capability {
             Self::List => "list",
             Self::Patch => "patch",
             Self::Read => "read",
+            Self::Scan => "scan",
             Self::Sudo => "sudo",
             Self::Update => "update",
         }
@@ -50,12 +65,94 @@ pub enum Reach {
     Everything,
 }
 
+/// What a parameter may be: any of these texts, in which `*` at either end stands for any rest. None means anything.
+pub type Values = Vec<String>;
+
+/// What a rule demands of a request beside its path: names of parameters are in lower case, `*` stands for all others.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Demands {
+    /// The parameters a write may have; none means any.
+    pub allowed: BTreeMap<String, Values>,
+    /// The parameters a write must not have.
+    pub denied: BTreeMap<String, Values>,
+    /// The parameters a write must have.
+    pub required: Vec<String>,
+    /// The answer must be wrapped for at least this long.
+    pub shortest_wrap: Option<Duration>,
+    /// The answer must be wrapped, for no longer than this.
+    pub longest_wrap: Option<Duration>,
+}
+
+impl Demands {
+    /// Both together: what one allows is allowed, what one denies is denied; of times, the shorter holds.
+    fn join(&mut self, other: Self) {
+        join_values(&mut self.allowed, other.allowed);
+        join_values(&mut self.denied, other.denied);
+        for name in other.required {
+            if !self.required.contains(&name) {
+                self.required.push(name);
+            }
+        }
+        self.shortest_wrap = shorter(self.shortest_wrap, other.shortest_wrap);
+        self.longest_wrap = shorter(self.longest_wrap, other.longest_wrap);
+    }
+
+    fn met_by(&self, wanted: &Wanted) -> bool {
+        let wrap = wanted.wrap.unwrap_or_default();
+        if self.longest_wrap.is_some_and(|longest| wrap.is_zero() || wrap > longest)
+            || self.shortest_wrap.is_some_and(|shortest| wrap < shortest)
+        {
+            return false;
+        }
+        let Some(parameters) = &wanted.parameters else { return true };
+        let given = |name: &String| parameters.iter().any(|(given, _)| given == name);
+        if !self.required.iter().all(given) || self.denied.contains_key("*") && !parameters.is_empty() {
+            return false;
+        }
+        let denied = |(name, value): &(String, String)| {
+            self.denied.get(name).is_some_and(|values| covers(values, value))
+        };
+        let others = self.allowed.is_empty() || self.allowed.contains_key("*");
+        let allowed = |(name, value): &(String, String)| match self.allowed.get(name) {
+            Some(values) => covers(values, value),
+            None => others,
+        };
+        parameters.iter().all(|parameter| !denied(parameter) && allowed(parameter))
+    }
+}
+
+fn join_values(all: &mut BTreeMap<String, Values>, others: BTreeMap<String, Values>) {
+    for (name, values) in others {
+        match all.get_mut(&name) {
+            // No values means any, and any stays any.
+            Some(known) if known.is_empty() || values.is_empty() => known.clear(),
+            Some(known) => known.extend(values),
+            None => drop(all.insert(name, values)),
+        }
+    }
+}
+
+fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
+}
+
+fn covers(values: &[String], given: &str) -> bool {
+    let fits = |value: &String| match (value.strip_prefix('*'), value.strip_suffix('*')) {
+        (Some(_), Some(_)) => given.contains(value.trim_matches('*')),
+        (Some(end), None) => given.ends_with(end),
+        (None, Some(start)) => given.starts_with(start),
+        (None, None) => value == given,
+    };
+    values.is_empty() || values.iter().any(fits)
+}
+
 /// One rule: a pattern of paths, and what may be done there. `*` at the end matches any rest, `+` matches one segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     pattern: Box<str>,
     deny: bool,
     capabilities: Vec<Capability>,
+    demands: Demands,
 }
 
 impl Rule {
@@ -63,12 +160,38 @@ impl Rule {
     pub fn allow(pattern: &str, mut capabilities: Vec<Capability>) -> Self {
         capabilities.sort_unstable();
         capabilities.dedup();
-        Self { pattern: pattern.into(), deny: false, capabilities }
+        Self { pattern: pattern.into(), deny: false, capabilities, demands: Demands::default() }
     }
 
     /// A rule that denies `pattern`.
     pub fn deny(pattern: &str) -> Self {
-        Self { pattern: pattern.into(), deny: true, capabilities: Vec::new() }
+        Self { deny: true, ..Self::allow(pattern, Vec::new()) }
+    }
+
+    /// The same rule, which demands this of requests.
+    #[must_use]
+    pub fn demanding(self, demands: Demands) -> Self {
+        Self { demands, ..self }
+    }
+
+    /// The pattern.
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    /// Whether it denies.
+    pub fn denies(&self) -> bool {
+        self.deny
+    }
+
+    /// What it allows, sorted.
+    pub fn capabilities(&self) -> &[Capability] {
+        &self.capabilities
+    }
+
+    /// Whether the pattern is a path and matches nothing else.
+    fn exact(&self) -> bool {
+        !self.pattern.ends_with('*') && !self.pattern.split('/').any(|segment| segment == "+")
     }
 
     fn matches(&self, path: &str) -> bool {
@@ -87,6 +210,18 @@ impl Rule {
             }
         }
         open || given.next().is_none()
+    }
+
+    fn join(&mut self, other: Self) {
+        self.deny |= other.deny;
+        self.capabilities.extend(other.capabilities);
+        self.capabilities.sort_unstable();
+        self.capabilities.dedup();
+        self.demands.join(other.demands);
+        if self.deny {
+            self.capabilities.clear();
+            self.demands = Demands::default();
+        }
     }
 
     /// The most specific pattern wins: the later its first wildcard, then no `*` at the end, then fewer `+`, then the
@@ -112,32 +247,50 @@ impl Rule {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
     everything: bool,
-    /// Most specific first.
-    rules: Vec<Rule>,
+    /// Rules about one path each.
+    exact: BTreeMap<Box<str>, Rule>,
+    /// Rules with wildcards, most specific first.
+    open: Vec<Rule>,
 }
 
 impl Rules {
     /// No rule stands in the way of anything: the policy `root`.
     pub fn root() -> Self {
-        Self { everything: true, rules: Vec::new() }
+        Self { everything: true, ..Self::default() }
     }
 
     /// Rules of several policies together: those about the same pattern are joined, and a denial wins.
     pub fn new(all: impl IntoIterator<Item = Rule>) -> Self {
-        let mut rules: Vec<Rule> = Vec::new();
+        let mut rules: BTreeMap<Box<str>, Rule> = BTreeMap::new();
         for rule in all {
-            match rules.iter_mut().find(|known| known.pattern == rule.pattern) {
-                Some(known) => {
-                    known.deny |= rule.deny;
-                    known.capabilities.extend(rule.capabilities);
-                    known.capabilities.sort_unstable();
-                    known.capabilities.dedup();
-                }
-                None => rules.push(rule),
+            match rules.get_mut(&rule.pattern) {
+                Some(known) => known.join(rule),
+                None => drop(rules.insert(rule.pattern.clone(), rule)),
             }
         }
-        rules.sort_by(|one, other| other.rank().cmp(&one.rank()));
-        Self { everything: false, rules }
+        let (exact, open): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            rules.into_iter().partition(|(_, rule)| rule.exact());
+        let mut open: Vec<_> = open.into_values().collect();
+        open.sort_by(|one, other| other.rank().cmp(&one.rank()));
+        Self { everything: false, exact, open }
+    }
+
+    /// Whether no rule stands in the way of anything.
+    pub fn are_root(&self) -> bool {
+        self.everything
+    }
+
+    /// Every rule: those about one path first, then the others, the most specific first.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.exact.values().chain(&self.open)
+    }
+
+    /// The rule about `path`, as for a list: of a folder, by a rule with or without the slash at its end.
+    fn rule(&self, path: &str, listing: bool) -> Option<&Rule> {
+        let folder = path.strip_suffix('/').filter(|_| listing);
+        let exact = self.exact.get(path).or_else(|| self.exact.get(folder?));
+        let open = |path: &str| self.open.iter().find(|rule| rule.matches(path));
+        exact.or_else(|| open(path)).or_else(|| open(folder?))
     }
 
     /// What may be done at `path`.
@@ -145,25 +298,77 @@ impl Rules {
         if self.everything {
             return Reach::Everything;
         }
-        match self.rules.iter().find(|rule| rule.matches(path)) {
+        match self.rule(path, true) {
             None => Reach::Nothing,
             Some(rule) if rule.deny => Reach::Denied,
             Some(rule) => Reach::Capabilities(rule.capabilities.clone()),
         }
     }
 
-    /// Whether `capability` is allowed at `path`. A list of a folder is allowed by a rule about it with and without
-    /// the slash at its end.
+    /// Whether anything at all may be done at `prefix` or below it.
+    pub fn reach_below(&self, prefix: &str) -> bool {
+        let reaches = |rule: &Rule| {
+            let allows = !rule.deny && !rule.capabilities.is_empty();
+            allows && (meets(&rule.pattern, prefix) || rule.matches(prefix))
+        };
+        self.everything || self.iter().any(reaches)
+    }
+
+    /// Whether `capability` is allowed at `path`.
     pub fn allow(&self, path: &str, capability: Capability) -> bool {
+        self.permit(&Wanted::only(path, capability))
+    }
+
+    /// Whether what is wanted is allowed.
+    pub fn permit(&self, wanted: &Wanted) -> bool {
         if self.everything {
             return true;
         }
-        let here = |path: &str| self.rules.iter().find(|rule| rule.matches(path));
-        let rule = here(path).or_else(|| {
-            let folder = path.strip_suffix('/').filter(|_| capability == Capability::List)?;
-            here(folder)
-        });
-        rule.is_some_and(|rule| !rule.deny && rule.capabilities.contains(&capability))
+        let listing = matches!(wanted.capability, Capability::List | Capability::Scan);
+        self.rule(&wanted.path, listing).is_some_and(|rule| {
+            !rule.deny
+                && rule.capabilities.contains(&wanted.capability)
+                && (!wanted.sudo || rule.capabilities.contains(&Capability::Sudo))
+                && rule.demands.met_by(wanted)
+        })
+    }
+}
+
+/// Whether `pattern` can match something below `prefix`.
+fn meets(pattern: &str, prefix: &str) -> bool {
+    let (pattern, open) = pattern.strip_suffix('*').map_or((pattern, false), |prefix| (prefix, true));
+    let mut wanted = pattern.split('/').peekable();
+    for part in prefix.trim_end_matches('/').split('/') {
+        let Some(segment) = wanted.next() else { return false };
+        if open && wanted.peek().is_none() {
+            return part.starts_with(segment);
+        }
+        if segment != "+" && segment != part {
+            return false;
+        }
+    }
+    true
+}
+
+/// What a request wants under the rules of its token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The path, in its one form.
+    pub path: Box<str>,
+    /// What is to be done with it.
+    pub capability: Capability,
+    /// Whether the path demands `sudo` beside it.
+    pub sudo: bool,
+    /// The parameters of a write: names in lower case, texts without quotes, anything else as JSON.
+    pub parameters: Option<Vec<(String, String)>>,
+    /// For how long the answer is to be wrapped.
+    pub wrap: Option<Duration>,
+}
+
+impl Wanted {
+    /// `capability` at `path`, and nothing more.
+    pub fn only(path: &str, capability: Capability) -> Self {
+        Self { path: path.into(), capability, sudo: false, parameters: None, wrap: None }
     }
 }
 
@@ -172,7 +377,7 @@ impl Rules {
 #[derive(Clone)]
 pub struct Fence {
     rules: Arc<Rules>,
-    wanted: Option<(Box<str>, Capability)>,
+    wanted: Option<Arc<Wanted>>,
 }
 
 impl Fence {
@@ -184,7 +389,13 @@ impl Fence {
     /// The same rules, asked about `capability` at `path`.
     #[must_use]
     pub fn at(&self, path: &str, capability: Capability) -> Self {
-        Self { rules: Arc::clone(&self.rules), wanted: Some((path.into(), capability)) }
+        self.wanting(Wanted::only(path, capability))
+    }
+
+    /// The same rules, asked about all of this.
+    #[must_use]
+    pub fn wanting(&self, wanted: Wanted) -> Self {
+        Self { rules: Arc::clone(&self.rules), wanted: Some(Arc::new(wanted)) }
     }
 
     /// The rules.
@@ -194,13 +405,14 @@ impl Fence {
 
     /// Whether they allow what is wanted.
     pub fn permits(&self) -> bool {
-        self.wanted.as_ref().is_some_and(|(path, capability)| self.rules.allow(path, *capability))
+        self.wanted.as_ref().is_some_and(|wanted| self.rules.permit(wanted))
     }
 }
 
 impl fmt::Debug for Fence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fence").field("wanted", &self.wanted).finish_non_exhaustive()
+        let wanted = self.wanted.as_ref().map(|wanted| (&wanted.path, wanted.capability));
+        f.debug_struct("Fence").field("wanted", &wanted).finish_non_exhaustive()
     }
 }
 
@@ -251,5 +463,63 @@ mod tests {
     fn a_fence_without_a_path_lets_nothing_through_even_for_root() {
         let fence = Fence::new(Arc::new(Rules::root()));
         assert!(!fence.permits() && fence.at("any/thing", Read).permits());
+    }
+
+    #[test]
+    fn an_exact_rule_of_the_folder_comes_before_any_wildcard() {
+        let rules = Rules::new([Rule::allow("a/b", vec![List]), Rule::deny("a/*")]);
+        assert!(rules.allow("a/b/", List) && !rules.allow("a/b/c", List));
+    }
+
+    #[test]
+    fn a_path_that_demands_sudo_needs_it_beside() {
+        let sudo = |rules: &Rules| rules.permit(&Wanted { sudo: true, ..Wanted::only("sys/x", Update) });
+        assert!(!sudo(&rules(&[("sys/*", &[Update])])));
+        assert!(sudo(&rules(&[("sys/*", &[Update, Capability::Sudo])])));
+    }
+
+    fn write(parameters: &[(&str, &str)]) -> Wanted {
+        let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Wanted { parameters: Some(parameters.collect()), ..Wanted::only("a", Update) }
+    }
+
+    fn values(all: &[(&str, &[&str])]) -> BTreeMap<String, Values> {
+        let own = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+        all.iter().map(|(name, some)| ((*name).to_owned(), own(some))).collect()
+    }
+
+    #[test]
+    fn parameters_are_allowed_denied_and_required_by_name_and_value() {
+        let demanding = |demands| Rules::new([Rule::allow("a", vec![Update]).demanding(demands)]);
+        let allowed =
+            demanding(Demands { allowed: values(&[("x", &["1", "a*"]), ("y", &[])]), ..Demands::default() });
+        assert!(
+            allowed.permit(&write(&[("x", "1"), ("y", "any")])) && allowed.permit(&write(&[("x", "abc")]))
+        );
+        assert!(!allowed.permit(&write(&[("x", "2")])) && !allowed.permit(&write(&[("z", "1")])));
+        let denied =
+            demanding(Demands { denied: values(&[("x", &["1"]), ("y", &[])]), ..Demands::default() });
+        assert!(denied.permit(&write(&[("x", "2"), ("z", "1")])));
+        assert!(!denied.permit(&write(&[("x", "1")])) && !denied.permit(&write(&[("y", "z")])));
+        let required = demanding(Demands { required: vec!["x".to_owned()], ..Demands::default() });
+        assert!(required.permit(&write(&[("x", "")])) && !required.permit(&write(&[("y", "")])));
+    }
+
+    #[test]
+    fn an_answer_that_must_be_wrapped_is_not_given_plainly() {
+        let demands = Demands { longest_wrap: Some(Duration::from_secs(60)), ..Demands::default() };
+        let rules = Rules::new([Rule::allow("a", vec![Read]).demanding(demands)]);
+        let wrapped = |seconds| {
+            rules.permit(&Wanted { wrap: Some(Duration::from_secs(seconds)), ..Wanted::only("a", Read) })
+        };
+        assert!(!rules.allow("a", Read) && wrapped(60) && !wrapped(61) && !wrapped(0));
+    }
+
+    #[test]
+    fn something_below_a_mount_is_reached_by_any_rule_about_it() {
+        let rules = rules(&[("kv/data/a/*", &[Read]), ("+/x", &[Read]), ("sec*", &[Read])]);
+        assert!(rules.reach_below("kv/") && rules.reach_below("other/") && rules.reach_below("secret/"));
+        assert!(rules.reach_below("kv/data/a/b") && !rules.reach_below("kv/data/b/"));
+        assert!(!Rules::new([Rule::deny("kv/*")]).reach_below("kv/"));
     }
 }

@@ -15,7 +15,7 @@ mod world;
 pub use action::{ACTIONS, Action, Effect, Scope, Scopes};
 pub use caller::{Caller, Credential, Kind as PrincipalKind, Role};
 pub use error::{Error, Kind, Result};
-pub use fence::{Capability, Fence, Reach, Rule, Rules};
+pub use fence::{Capability, Demands, Fence, Reach, Rule, Rules, Values, Wanted};
 pub use id::{
     ApiKey, Approval, Binding, Configuration, Connection, Deployment, DialectToken, Engine, Environment,
     Event, FieldSet, Id, LeafId, Lease, Link, Mount, NamedKey, Person, PolicySet, Principal, Run, Secret,

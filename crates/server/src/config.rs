@@ -34,6 +34,9 @@ pub struct Config {
     /// What it says of itself.
     #[serde(default)]
     pub log: Log,
+    /// Where it sends traces.
+    #[serde(default)]
+    pub telemetry: Telemetry,
 }
 
 /// Where the daemon listens.
@@ -209,9 +212,48 @@ impl Default for Log {
     }
 }
 
+/// Where the daemon sends traces, in the OpenTelemetry protocol over HTTP with JSON. Off without an endpoint.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// The collector: `https://host:port`, or `http://` on a loopback address; `/v1/traces` is added. Absent for the
+    /// variable `OTEL_EXPORTER_OTLP_ENDPOINT`, and off without that too. The connection is as ours are, TLS 1.3 with
+    /// X25519MLKEM768.
+    pub otlp_endpoint: Option<String>,
+    /// The authority that signed its certificate, PEM.
+    pub authority: Option<PathBuf>,
+    /// Or the SHA-256 of its certificate, 64 hexadecimal digits.
+    pub pin: Option<String>,
+    /// The variable that holds what the collector wants to see: `name=value,name=value`, values percent-encoded.
+    pub headers_env: String,
+    /// Or the file that holds it, which wins.
+    pub headers_file: Option<PathBuf>,
+    /// What traces call this server; `OTEL_SERVICE_NAME` wins over the default.
+    pub service_name: String,
+    /// The share of traces that is kept, 0 to 1. The trace's id decides, never the client.
+    pub sample_ratio: f64,
+    /// Off, whatever else is said; `OTEL_SDK_DISABLED` says it too.
+    pub disabled: bool,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            authority: None,
+            pin: None,
+            headers_env: "OTEL_EXPORTER_OTLP_HEADERS".to_owned(),
+            headers_file: None,
+            service_name: "writ".to_owned(),
+            sample_ratio: 1.0,
+            disabled: false,
+        }
+    }
+}
+
 impl Config {
     /// Reads the file, if one is given, and overlays every variable `WRIT_<SECTION>_<MEMBER>` of `environment`
-    /// (`WRIT_DATA_DIR`, `WRIT_SERVER_LISTEN`, …).
+    /// (`WRIT_DATA_DIR`, `WRIT_SERVER_LISTEN`, …). Three variables of OpenTelemetry count where neither says anything.
     ///
     /// # Errors
     /// `Invalid`, naming the member and what is wrong with it.
@@ -219,6 +261,7 @@ impl Config {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self> {
+        let mut foreign = Vec::new();
         let mut table = match file {
             None => toml::Table::new(),
             Some(path) => {
@@ -232,7 +275,13 @@ impl Config {
         for (name, value) in environment {
             if let Some(name) = name.strip_prefix("WRIT_") {
                 overlay(&mut table, name, &value);
+            } else if let Some((_, member)) = FOREIGN.iter().find(|(theirs, _)| *theirs == name) {
+                foreign.push((*member, value));
             }
+        }
+        // What is said to us in particular wins over what is said to everybody.
+        for (member, value) in foreign {
+            underlay(&mut table, "telemetry", member, &value);
         }
         let config: Self = table.try_into().map_err(malformed)?;
         config.check()?;
@@ -285,6 +334,9 @@ impl Config {
         if self.server.metrics.is_some_and(|metrics| metrics.port() != 0 && metrics == self.server.listen) {
             return wrong("server.metrics", "metrics have an address of their own");
         }
+        if !(0.0..=1.0).contains(&self.telemetry.sample_ratio) {
+            return wrong("telemetry.sample_ratio", "a share is between 0 and 1");
+        }
         for (name, source) in &self.entropy.http {
             crate::entropy::trust(source).map_err(|error| error.at(format!("entropy.http.{name}")))?;
         }
@@ -292,7 +344,13 @@ impl Config {
     }
 }
 
-const SECTIONS: &[&str] = &["SERVER", "DATABASE", "RUNNER", "LIMITS", "ENTROPY", "LOG"];
+const SECTIONS: &[&str] = &["SERVER", "DATABASE", "RUNNER", "LIMITS", "ENTROPY", "LOG", "TELEMETRY"];
+/// Variables of OpenTelemetry, and our members of `telemetry`.
+const FOREIGN: [(&str, &str); 3] = [
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint"),
+    ("OTEL_SERVICE_NAME", "service_name"),
+    ("OTEL_SDK_DISABLED", "disabled"),
+];
 
 /// Puts one variable in its place. A variable of no known section is not ours (like `WRIT_TOKEN` of the command line).
 fn overlay(table: &mut toml::Table, name: &str, value: &str) {
@@ -304,17 +362,29 @@ fn overlay(table: &mut toml::Table, name: &str, value: &str) {
     else {
         return;
     };
-    let section = table.entry(section.to_lowercase()).or_insert_with(|| toml::Table::new().into());
-    if let Some(section) = section.as_table_mut() {
+    if let Some(section) = section_of(table, &section.to_lowercase()) {
         section.insert(member.to_lowercase(), typed(value));
     }
 }
 
+/// Puts a value where there is none.
+fn underlay(table: &mut toml::Table, section: &str, member: &str, value: &str) {
+    if let Some(section) = section_of(table, section).filter(|_| !value.is_empty()) {
+        section.entry(member).or_insert_with(|| typed(value));
+    }
+}
+
+fn section_of<'a>(table: &'a mut toml::Table, name: &str) -> Option<&'a mut toml::Table> {
+    table.entry(name).or_insert_with(|| toml::Table::new().into()).as_table_mut()
+}
+
 /// Numbers and booleans are what they look like; everything else is text.
 fn typed(value: &str) -> toml::Value {
-    match (value.parse::<i64>(), value.parse::<bool>()) {
-        (Ok(number), _) => number.into(),
-        (_, Ok(boolean)) => boolean.into(),
+    let number = value.bytes().all(|c| c.is_ascii_digit() || c == b'.').then(|| value.parse::<f64>());
+    match (value.parse::<i64>(), value.parse::<bool>(), number) {
+        (Ok(number), ..) => number.into(),
+        (_, Ok(boolean), _) => boolean.into(),
+        (.., Some(Ok(number))) => number.into(),
         _ => value.into(),
     }
 }
@@ -355,6 +425,26 @@ mod tests {
     }
 
     #[test]
+    fn opentelemetrys_own_variables_count_where_we_were_told_nothing() {
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
+            ("OTEL_SERVICE_NAME", "ours"),
+            ("WRIT_TELEMETRY_SAMPLE_RATIO", "0.25"),
+        ];
+        let told = load("data_dir = '/a'", &variables).unwrap().telemetry;
+        assert_eq!(told.otlp_endpoint.as_deref(), Some("http://127.0.0.1:4318"));
+        assert_eq!((told.service_name.as_str(), told.disabled), ("ours", false));
+        assert!((told.sample_ratio - 0.25).abs() < f64::EPSILON);
+
+        let text =
+            "data_dir = '/a'\n[telemetry]\notlp_endpoint = 'http://127.0.0.1:1'\nservice_name = 'mine'";
+        let told = load(text, &variables).unwrap().telemetry;
+        assert_eq!(told.otlp_endpoint.as_deref(), Some("http://127.0.0.1:1"));
+        assert_eq!(told.service_name, "mine");
+        assert!(load("data_dir = '/a'", &[]).unwrap().telemetry.otlp_endpoint.is_none(), "off unless told");
+    }
+
+    #[test]
     fn unknown_members_and_half_pairs_are_refused() {
         for text in [
             "data_dir = '/a'\nlissten = 1",
@@ -362,6 +452,7 @@ mod tests {
             "data_dir = 'relative'",
             "data_dir = '/a'\n[server]\ncertificate = '/x.pem'",
             "data_dir = '/a'\n[server]\nhost = 'a/b'",
+            "data_dir = '/a'\n[telemetry]\nsample_ratio = 1.5",
             "data_dir = '/a'\n[database]\nurl = 'mysql://x'",
         ] {
             assert_eq!(load(text, &[]).unwrap_err().kind(), writ_kernel::Kind::Invalid, "{text}");

@@ -35,7 +35,7 @@ pub(crate) fn mixed(config: &config::Entropy) -> Result<Entropy> {
     Ok(Entropy::new(sources))
 }
 
-/// By what a source over HTTP is recognised.
+/// By what a server that we ask is recognised.
 ///
 /// # Errors
 /// `Invalid` when it is neither on loopback nor recognisable.
@@ -47,8 +47,8 @@ pub(crate) fn trust(source: &HttpSource) -> Result<Trust> {
             pin.parse().map(Trust::Pin).or_else(|_| invalid("a pin is 64 hexadecimal digits"))
         }
         (None, None) if source.url.starts_with("http://") => Ok(Trust::Loopback),
-        (None, None) => invalid("a source over https has an `authority` or a `pin`"),
-        (Some(_), Some(_)) => invalid("a source has an `authority` or a `pin`, not both"),
+        (None, None) => invalid("a server over https has an `authority` or a `pin`"),
+        (Some(_), Some(_)) => invalid("a server has an `authority` or a `pin`, not both"),
     }
 }
 
@@ -105,7 +105,7 @@ fn rest(asked: &Mutex<Option<Instant>>) {
 }
 
 /// Server and path of a URL.
-fn split(url: &str) -> (&str, &str) {
+pub(crate) fn split(url: &str) -> (&str, &str) {
     let host = url.find("://").map_or(0, |at| at + 3);
     let path = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| host + at);
     match url.split_at_checked(path) {

@@ -32,6 +32,7 @@ use crate::{
     metrics::{self, Metrics, Sights},
     process,
     sys::{self, Sys, VERSION},
+    telemetry::{self, Tracer},
 };
 
 /// What a server that has begun to listen tells whoever started it.
@@ -75,8 +76,9 @@ pub async fn serve(
     let listener = bind(config.server.listen).await?;
     let address = local(&listener)?;
     let metrics = Metrics::new();
-    let router = router(&config, &gate, &rooms, &metrics);
-    let launcher = launcher(&config, address, &pin)?;
+    let (tracer, exporter) = telemetry::open(&config.telemetry, &world, metrics.spans())?;
+    let router = router(&config, &gate, &rooms, (&metrics, &tracer));
+    let launcher = launcher(&config, address, &pin, (tracer, world))?;
     let terms = writ_deploy::Terms {
         runs_of_tenant: config.runner.runs_of_tenant,
         silence: Duration::from_secs(config.runner.silence_seconds),
@@ -87,6 +89,9 @@ pub async fn serve(
     let mut workers = JoinSet::new();
     workers.spawn(until(stopping.clone(), Scheduler::new(rooms.deploy, Arc::new(launcher), terms).run()));
     workers.spawn(until(stopping.clone(), Sequencer::new(&rooms.evidence).run()));
+    if let Some(exporter) = exporter {
+        workers.spawn(exporter.run(stopping.clone()));
+    }
     let sources = Arc::new(Watch::new(entropy));
     workers.spawn(until(stopping.clone(), Arc::clone(&sources).run()));
     let sights = Sights { db: db.clone(), seal, sources, data_dir: config.data_dir.clone() };
@@ -161,7 +166,7 @@ impl Rooms {
     }
 }
 
-fn router(config: &Config, gate: &Gate, rooms: &Rooms, metrics: &Arc<Metrics>) -> Router {
+fn router(config: &Config, gate: &Gate, rooms: &Rooms, told: (&Arc<Metrics>, &Tracer)) -> Router {
     let sys = Sys {
         gate: gate.clone(),
         data_dir: config.data_dir.clone(),
@@ -169,14 +174,19 @@ fn router(config: &Config, gate: &Gate, rooms: &Rooms, metrics: &Arc<Metrics>) -
     };
     let (router, _) = openapi::assemble("Writ", VERSION, rooms.routes(sys));
     let authenticate: Arc<dyn Authenticate> = Arc::new(rooms.identity.clone());
-    let (seal, metrics) = (gate.seal().clone(), Arc::clone(metrics));
+    let (seal, metrics, tracer) = (gate.seal().clone(), Arc::clone(told.0), told.1.clone());
+    let sampler = tracer.clone();
     let manners = Manners {
         world: gate.world().clone(),
         body_limit: 1024 * 1024,
         timeout: Duration::from_secs(config.server.timeout_seconds),
         concurrency: config.limits.concurrency,
         guard: Guard { sealed: Box::new(move || seal.is_closed()), open: sys::OPEN },
-        observe: Box::new(move |served| metrics.served(served)),
+        sampled: Box::new(move |trace| sampler.samples(trace)),
+        observe: Box::new(move |served| {
+            metrics.served(served);
+            tracer.served(served);
+        }),
     };
     manners.teach(router.layer(Extension(authenticate)))
 }
@@ -203,13 +213,20 @@ impl writ_deploy::ports::Principals for People {
     }
 }
 
-fn launcher(config: &Config, address: SocketAddr, pin: &str) -> Result<LocalRunners> {
+fn launcher(
+    config: &Config,
+    address: SocketAddr,
+    pin: &str,
+    (tracer, world): (Tracer, World),
+) -> Result<LocalRunners> {
     Ok(LocalRunners {
         config: config.runner.clone(),
         program: std::env::current_exe().map_err(|error| Error::internal("own program").because(error))?,
         server_url: format!("https://{}", reachable(address)),
         pin: pin.to_owned(),
         states: config.data_dir.join("states"),
+        tracer,
+        world,
     })
 }
 

@@ -5,9 +5,12 @@ use std::{path::PathBuf, process::Stdio};
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 use writ_deploy::ports::{Boxed, Launch, Launcher};
-use writ_kernel::{Error, Result};
+use writ_kernel::{Error, Result, SpanId, Traceparent, World};
 
-use crate::config::Runner;
+use crate::{
+    config::Runner,
+    telemetry::{Launched, RunSpan, Tracer},
+};
 
 /// Runs `writ runner` beside the server, one process for each run.
 pub(crate) struct LocalRunners {
@@ -19,6 +22,9 @@ pub(crate) struct LocalRunners {
     pub(crate) pin: String,
     /// Where states live whose backend is local.
     pub(crate) states: PathBuf,
+    /// Told about every run.
+    pub(crate) tracer: Tracer,
+    pub(crate) world: World,
 }
 
 impl Launcher for LocalRunners {
@@ -40,7 +46,8 @@ impl LocalRunners {
                     .because(error)
             }
         };
-        let bootstrap = self.bootstrap(&launch)?;
+        let (id, began) = (SpanId::new(&self.world), self.world.now());
+        let bootstrap = self.bootstrap(&launch, id)?;
         // The token goes over a pipe that only the child inherits: never argv, never the environment, never a file.
         let mut child = Command::new(&self.program)
             .arg("runner")
@@ -60,9 +67,13 @@ impl LocalRunners {
         let mark = child.id().and_then(Mark::of);
         let mark =
             mark.ok_or_else(|| Error::unavailable("runner_start", "a runner ended as soon as it began"))?;
-        let run = launch.run;
+        let (run, launched) = (launch.run, Launched::from(&launch));
+        let (tracer, world) = (self.tracer.clone(), self.world.clone());
         tokio::spawn(async move {
-            match child.wait().await {
+            let waited = child.wait().await;
+            let success = waited.as_ref().is_ok_and(std::process::ExitStatus::success);
+            tracer.ran(launched, &RunSpan { id, began, ended: world.now(), success });
+            match waited {
                 Ok(status) if status.success() => tracing::debug!(%run, "runner ended"),
                 Ok(status) => tracing::warn!(%run, %status, "runner ended with an error"),
                 Err(error) => tracing::warn!(%run, %error, "runner cannot be waited for"),
@@ -71,14 +82,15 @@ impl LocalRunners {
         Ok(mark.to_string())
     }
 
-    fn bootstrap(&self, launch: &Launch) -> Result<zeroize::Zeroizing<String>> {
-        let state = self
-            .states
-            .join(launch.tenant.to_string())
-            .join(launch.local_state.environment.to_string())
-            .join(&launch.local_state.target)
-            .join("terraform.tfstate");
+    fn bootstrap(&self, launch: &Launch, span: SpanId) -> Result<zeroize::Zeroizing<String>> {
+        let state = launch.local_state.as_ref().map(|place| {
+            let environment = self.states.join(launch.tenant.to_string()).join(place.environment.to_string());
+            environment.join(&place.target).join("terraform.tfstate")
+        });
+        let sampled = self.tracer.samples(launch.trace);
+        let parent = Traceparent { trace: launch.trace, span, sampled };
         let bootstrap = json!({
+            "traceparent": parent.to_string(),
             "serverUrl": self.server_url,
             "pin": self.pin,
             "token": launch.token.expose(),

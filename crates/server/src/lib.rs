@@ -9,6 +9,7 @@ pub mod logging;
 mod metrics;
 mod process;
 mod sys;
+mod telemetry;
 
 pub use config::Config;
 pub use house::{Ready, openapi, serve};

@@ -13,7 +13,7 @@ use writ_seal::Seal;
 use writ_store::Db;
 use writ_web::{Event, Served};
 
-use crate::{entropy::Watch, process};
+use crate::{entropy::Watch, process, telemetry::Counts};
 
 /// The metrics of one house.
 pub(crate) struct Metrics {
@@ -31,6 +31,7 @@ pub(crate) struct Metrics {
     pending: Gauge,
     sources: Family<Named, Gauge>,
     disk_free: Gauge,
+    spans: Counts,
 }
 
 /// What is looked at when somebody asks.
@@ -58,7 +59,7 @@ struct Named {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
-    method: String,
+    method: &'static str,
     route: String,
     status: u16,
 }
@@ -92,6 +93,7 @@ impl Metrics {
             pending: Gauge::default(),
             sources: Family::default(),
             disk_free: Gauge::default(),
+            spans: Counts::default(),
         };
         metrics.describe_traffic();
         metrics.describe_house();
@@ -138,6 +140,8 @@ impl Metrics {
             "1 while a source of randomness gives some",
             metrics.sources.clone(),
         );
+        registry.register("trace_spans_exported", "Spans the collector took", metrics.spans.exported.clone());
+        registry.register("trace_spans_dropped", "Spans that are lost", metrics.spans.dropped.clone());
         registry.register(
             "disk_free_bytes",
             "Bytes free where the data directory is",
@@ -169,16 +173,17 @@ impl Metrics {
 
     pub(crate) fn served(&self, served: &Served<'_>) {
         let route = served.route.to_owned();
-        let labels = Request {
-            method: served.method.to_string(),
-            route: route.clone(),
-            status: served.status.as_u16(),
-        };
+        let labels = Request { method: served.method, route: route.clone(), status: served.status.as_u16() };
         self.requests.get_or_create(&labels).inc();
         if let Some(code) = served.code {
             self.refusals.get_or_create(&Refusal { code }).inc();
         }
         self.latency.get_or_create(&Route { route }).observe(served.elapsed.as_secs_f64());
+    }
+
+    /// Where it is counted what becomes of spans.
+    pub(crate) fn spans(&self) -> Counts {
+        self.spans.clone()
     }
 
     pub(crate) fn connection(&self, event: Event) {

@@ -50,6 +50,7 @@ impl App {
             timeout: Duration::from_secs(30),
             concurrency: 1_000,
             guard: Guard { sealed: Box::new(move || seal.is_closed()), open: &[] },
+            sampled: Box::new(|_| false),
             observe: Box::new(|_| {}),
         };
         Self(manners.teach(router.layer(Extension(porter)).layer(Extension(PEER))))

@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use http::{header::AUTHORIZATION, request::Parts};
 use writ_kernel::{Caller, Error, Result, TraceId};
 
-use crate::{API_KEY, Peer, Problem, Trace};
+use crate::{API_KEY, Peer, Problem, Trace, belongs_to};
 
 /// Turns what a request shows into a caller. The identity room implements it; the daemon puts it into the
 /// extensions of every request as `Arc<dyn Authenticate>`.
@@ -68,6 +68,8 @@ impl<S: Sync> FromRequestParts<S> for Authenticated {
         let authenticate = parts.extensions.get::<Arc<dyn Authenticate>>().cloned();
         let authenticate =
             authenticate.ok_or_else(|| Error::internal("nobody authenticates on this listener"))?;
-        Ok(Self(authenticate.authenticate(&token, From { peer, trace }).await?))
+        let caller = authenticate.authenticate(&token, From { peer, trace }).await?;
+        belongs_to(parts, caller.tenant);
+        Ok(Self(caller))
     }
 }

@@ -21,4 +21,4 @@ pub use reply::{
     API_KEY, IDEMPOTENCY_KEY, RECEIPT, Recorded, TRACEPARENT, TRACERESPONSE, created, listing, paging,
 };
 pub use serve::{Event, Limits, Peer, Secured, Terms, Transport, serve};
-pub use trace::Trace;
+pub use trace::{Trace, belongs_to};

@@ -17,9 +17,9 @@ use futures_util::FutureExt;
 use http::{Method, StatusCode};
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::{Instrument, field::Empty, info_span};
-use writ_kernel::{Error, Kind, Result, World};
+use writ_kernel::{Error, Kind, Result, TenantId, Timestamp, TraceId, World};
 
-use crate::{Problem, Secured, TRACERESPONSE, Trace, problem, reply};
+use crate::{Problem, Secured, TRACERESPONSE, Trace, problem, reply, trace::Whose};
 
 /// What every request of a listener has in common.
 pub struct Manners {
@@ -34,7 +34,9 @@ pub struct Manners {
     pub concurrency: usize,
     /// Closes the house while it is sealed.
     pub guard: Guard,
-    /// Told about every answer, for metrics.
+    /// Whether spans of this trace are kept; who sent the request is told.
+    pub sampled: Box<dyn Fn(TraceId) -> bool + Send + Sync>,
+    /// Told about every answer, for metrics and traces.
     pub observe: Box<dyn Fn(&Served<'_>) + Send + Sync>,
 }
 
@@ -50,15 +52,21 @@ pub struct Guard {
 /// secret and its labels are few.
 #[derive(Debug)]
 pub struct Served<'a> {
-    /// The method.
-    pub method: &'a Method,
+    /// The method; `_OTHER` when it is none that we know, since a client may send any word.
+    pub method: &'static str,
     /// The route as declared, like `/api/v1/secrets/{id}`; `unmatched` when there was none.
     pub route: &'a str,
     /// The status answered.
     pub status: StatusCode,
     /// The code of the problem answered, if it was one.
     pub code: Option<&'static str>,
-    /// From the end of the request's head to the beginning of the answer.
+    /// The trace, and our span in it.
+    pub trace: Trace,
+    /// The tenant of the caller, if one was authenticated.
+    pub tenant: Option<TenantId>,
+    /// The end of the request's head.
+    pub began: Timestamp,
+    /// From there to the beginning of the answer.
     pub elapsed: Duration,
 }
 
@@ -83,24 +91,28 @@ struct House {
 }
 
 async fn attend(State(house): State<Arc<House>>, mut request: Request, next: Next) -> Response {
-    let begun = Instant::now();
-    let trace = Trace::read(request.headers(), &house.manners.world);
+    let watch = Instant::now();
+    let began = house.manners.world.now();
+    let trace = Trace::read(request.headers(), &house.manners.world, &house.manners.sampled);
+    let whose = Whose::default();
     request.extensions_mut().insert(trace);
-    let method = request.method().clone();
+    request.extensions_mut().insert(whose.clone());
+    let method = word(request.method());
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
     let tls = request.extensions().get::<Secured>().is_some();
-    let span = info_span!("http.request", %method, route, trace = %trace.id(), status = Empty);
+    let span = info_span!("http.request", method, route, trace = %trace.id(), status = Empty);
 
     let answer = house.answer(route, request, next).instrument(span.clone()).await;
     let _entered = span.enter();
     let answer = answer.unwrap_or_else(|error| Problem(error).into_response());
     let code = problem::code(&answer);
     let mut response = problem::finish(answer, trace.id());
-    let (status, elapsed) = (response.status(), begun.elapsed());
+    let (status, elapsed) = (response.status(), watch.elapsed());
     span.record("status", status.as_u16());
     tracing::info!(elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "request served");
-    (house.manners.observe)(&Served { method: &method, route, status, code, elapsed });
+    let tenant = whose.tenant();
+    (house.manners.observe)(&Served { method, route, status, code, trace, tenant, began, elapsed });
     if let Some(value) = trace.value() {
         response.headers_mut().insert(TRACERESPONSE, value);
     }
@@ -135,6 +147,11 @@ impl Guard {
         }
         Err(Error::sealed())
     }
+}
+
+fn word(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
 }
 
 async fn nowhere() -> Problem {

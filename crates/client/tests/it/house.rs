@@ -62,6 +62,7 @@ impl House {
             timeout: Duration::from_secs(30),
             concurrency: 8,
             guard: Guard::none(),
+            sampled: Box::new(|_| false),
             observe: Box::new(|_| {}),
         };
         tokio::spawn(serve(listener, manners.teach(router), terms, std::future::pending()));

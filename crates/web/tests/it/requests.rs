@@ -43,6 +43,7 @@ pub(crate) fn manners() -> Manners {
         timeout: Duration::from_secs(30),
         concurrency: 8,
         guard: Guard::none(),
+        sampled: Box::new(|_| false),
         observe: Box::new(|_| {}),
     }
 }
@@ -252,6 +253,30 @@ async fn a_trace_is_continued_or_begun_and_told() {
 }
 
 #[tokio::test]
+async fn whoever_asks_is_told_that_we_keep_our_span_only_if_we_do() {
+    let keep = || Manners { sampled: Box::new(|trace| trace.bytes() == [1; 16]), ..manners() };
+    let told = ask(keep(), look("/trace")).await.headers()["traceresponse"].to_str().unwrap().to_owned();
+    assert_eq!(told, format!("00-{}-{}-01", "01".repeat(16), "02".repeat(8)));
+    let mut request = look("/trace");
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
+    request.headers_mut().insert("traceparent", parent);
+    let told = ask(keep(), request).await.headers()["traceresponse"].to_str().unwrap().to_owned();
+    assert!(told.ends_with("-00"), "a client does not decide what we keep: {told}");
+}
+
+#[tokio::test]
+async fn a_method_that_nobody_knows_is_not_repeated() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    for method in ["GET", "SECRETWORD"] {
+        let seen = Arc::clone(&seen);
+        let observe = Box::new(move |served: &writ_web::Served<'_>| seen.lock().unwrap().push(served.method));
+        let request = Request::builder().method(method).uri("/trace").body(Body::empty()).unwrap();
+        ask(Manners { observe, ..manners() }, request).await;
+    }
+    assert_eq!(*seen.lock().unwrap(), ["GET", "_OTHER"]);
+}
+
+#[tokio::test]
 async fn every_answer_protects_the_browser() {
     for path in ["/trace", "/nowhere", "/panic"] {
         let response = ask(manners(), look(path)).await;
@@ -267,12 +292,11 @@ async fn metrics_know_the_declared_route_and_nothing_else() {
     for path in ["/things/hunter2?token=hunter2", "/hunter2"] {
         let seen = Arc::clone(&seen);
         let observe = Box::new(move |served: &writ_web::Served<'_>| {
-            let line = (served.method.clone(), served.route.to_owned(), served.status.as_u16());
+            let line = (served.method, served.route.to_owned(), served.status.as_u16());
             seen.lock().unwrap().push(line);
         });
         ask(Manners { observe, ..manners() }, look(path)).await;
     }
-    let expected =
-        [(Method::GET, "/things/{id}".to_owned(), 400), (Method::GET, "unmatched".to_owned(), 404)];
+    let expected = [("GET", "/things/{id}".to_owned(), 400), ("GET", "unmatched".to_owned(), 404)];
     assert_eq!(*seen.lock().unwrap(), expected);
 }

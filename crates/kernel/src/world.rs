@@ -28,6 +28,12 @@ impl Clock for SystemClock {
 pub trait Chance: Send + Sync {
     /// Fills `bytes`. Never fails: a source that cannot deliver stops the process rather than degrade.
     fn fill(&self, bytes: &mut [u8]);
+
+    /// Fills `bytes`, and names the sources that contributed something fresh to them; none if it cannot tell.
+    fn fill_named(&self, bytes: &mut [u8]) -> Vec<String> {
+        self.fill(bytes);
+        Vec::new()
+    }
 }
 
 /// What a verb may know of the outside: the time, and chance.
@@ -58,6 +64,11 @@ impl World {
     /// Fills `bytes` with unpredictable ones.
     pub fn fill(&self, bytes: &mut [u8]) {
         self.chance.fill(bytes);
+    }
+
+    /// Fills `bytes`, and names the sources that contributed; see [`Chance::fill_named`].
+    pub fn fill_named(&self, bytes: &mut [u8]) -> Vec<String> {
+        self.chance.fill_named(bytes)
     }
 
     /// A fresh identifier: a UUIDv7 (RFC 9562) of the current millisecond.

@@ -165,6 +165,15 @@ impl Chance for Entropy {
         let mut mixer = self.mixer();
         bytes.chunks_mut(HKDF_LIMIT).for_each(|chunk| mixer.fill(chunk));
     }
+
+    /// The operating system is `os`; the others have the names of their configuration.
+    fn fill_named(&self, bytes: &mut [u8]) -> Vec<String> {
+        let mut mixer = self.mixer();
+        let before: Vec<u64> = mixer.feeds.iter().map(|feed| feed.bytes).collect();
+        bytes.chunks_mut(HKDF_LIMIT).for_each(|chunk| mixer.fill(chunk));
+        let gave = mixer.feeds.iter().zip(before).filter(|(feed, before)| feed.bytes > *before);
+        std::iter::once("os".to_owned()).chain(gave.map(|(feed, _)| feed.name.clone())).collect()
+    }
 }
 
 impl Mixer {

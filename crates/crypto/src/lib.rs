@@ -7,6 +7,7 @@ pub mod envelope;
 pub mod hash;
 mod health;
 pub mod kem;
+pub mod named;
 pub mod password;
 pub mod runner_token;
 pub mod secret;

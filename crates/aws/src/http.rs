@@ -62,6 +62,10 @@ impl Http {
         self.client.post(url)
     }
 
+    pub(crate) fn head(&self, url: Url) -> RequestBuilder {
+        self.client.head(url)
+    }
+
     pub(crate) fn get(&self, url: Url) -> RequestBuilder {
         self.client.get(url)
     }
@@ -101,6 +105,12 @@ pub fn wiped(bytes: SecretBytes) -> Bytes {
         }
     }
     Bytes::from_owner(Wiped(bytes))
+}
+
+/// The `host` header of a request to `url`.
+pub(crate) fn host_of(url: &Url) -> String {
+    let name = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
 }
 
 fn broken(error: reqwest::Error, peer: &str) -> Error {

@@ -4,6 +4,7 @@
 mod http;
 mod identity;
 mod name;
+pub mod reach;
 pub mod session_policy;
 pub mod sigv4;
 pub mod sts;
@@ -18,8 +19,9 @@ pub use http::wiped;
 pub use http::{Http, Limits};
 pub use identity::{Identity, IdentitySource};
 pub use name::{ExternalId, Region, RoleArn, SessionDuration, SessionName, SessionTag};
+pub use reach::Reach;
 pub use session_policy::SessionPolicy;
-pub use sts::{AssumeRole, Patience, Sts};
+pub use sts::{AssumeRole, Patience, Somebody, Sts};
 
 /// Credentials of a role, for a while.
 #[expect(missing_debug_implementations, reason = "holds secrets")]

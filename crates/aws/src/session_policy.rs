@@ -36,6 +36,12 @@ impl SessionPolicy {
         self.len() == 0
     }
 
+    /// The policy under which nothing can be done.
+    pub fn nothing() -> Self {
+        let nothing = deny(&["*"], &json!({ "Resource": "*" }));
+        Self { inline: Some(document(&[nothing])), arns: Vec::new() }
+    }
+
     fn fits(&self) -> bool {
         self.len() <= LIMIT
     }
@@ -79,6 +85,18 @@ pub fn for_plan(partition: &str, state: &StateBackend) -> SessionPolicy {
     };
     let stores = [Store::exact, Store::wide].map(|store| store(partition, state, Write::Lock));
     narrowest(stores.iter().map(build))
+}
+
+/// The policy of a look at whether a state can be kept: see the bucket and describe the table, and nothing else.
+pub fn for_check(partition: &str, state: &StateBackend) -> SessionPolicy {
+    let StateBackend::S3 { bucket, region, lock_table, .. } = state else { return SessionPolicy::nothing() };
+    let allow = |action: &str, on: String| json!({ "Effect": "Allow", "Action": action, "Resource": on });
+    let mut statements = vec![allow("s3:ListBucket", format!("arn:{partition}:s3:::{}", literal(bucket)))];
+    statements.extend(lock_table.iter().map(|table| {
+        let table = format!("arn:{partition}:dynamodb:{region}:*:table/{}", literal(table));
+        allow("dynamodb:DescribeTable", table)
+    }));
+    SessionPolicy { inline: Some(document(&statements)), arns: Vec::new() }
 }
 
 /// The policy of an apply: the services of the resources it changes, nothing else; and where it deletes nothing of

@@ -11,7 +11,7 @@ use writ_kernel::{Error, Kind, Result, World};
 use crate::{
     Credentials, ExternalId, Http, Identity, Region, RoleArn, SessionDuration, SessionName, SessionPolicy,
     SessionTag,
-    http::{Reply, trusted_url, wiped},
+    http::{Reply, host_of, trusted_url, wiped},
     sigv4,
 };
 
@@ -57,6 +57,15 @@ pub struct AssumeRole {
     pub policy: SessionPolicy,
 }
 
+/// Who somebody is at Amazon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Somebody {
+    /// The account, 12 digits.
+    pub account: String,
+    /// The session, role or user.
+    pub arn: String,
+}
+
 /// A regional endpoint of the service.
 #[derive(Debug, Clone)]
 pub struct Sts {
@@ -83,8 +92,7 @@ impl Sts {
         let suffix = if region.as_str().starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let amazon = format!("https://sts.{}.{suffix}/", region.as_str());
         let endpoint = trusted_url(endpoint.unwrap_or(&amazon), &[])?;
-        let name = endpoint.host_str().unwrap_or_default();
-        let host = endpoint.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
+        let host = host_of(&endpoint);
         Ok(Self { world, http, endpoint, host, region, patience })
     }
 
@@ -143,6 +151,55 @@ impl Sts {
         self.ask(&form(&fields), Some(identity), request.duration, &secrets).await
     }
 
+    /// Who `identity` is, in the service's own words (`GetCallerIdentity`, which no policy can deny).
+    ///
+    /// # Errors
+    /// One per [`Refusal`]; `Unavailable` and `Timeout` when there is no usable answer.
+    pub async fn caller_identity(&self, identity: &Identity) -> Result<Somebody> {
+        let body = form(&[("Action", "GetCallerIdentity"), ("Version", VERSION)]);
+        let secrets = [identity.secret_access_key.expose()];
+        let reply = self.answer(&body, Some(identity), &secrets).await?;
+        let malformed =
+            || Error::unavailable("malformed_answer", format!("{PEER} answered with something else"));
+        let text = std::str::from_utf8(reply.body.expose()).map_err(|_| malformed())?;
+        let document = parse(text).ok_or_else(malformed)?;
+        let find = |name: &str| {
+            let node = document.descendants().find(|node| node.tag_name().name() == name);
+            node.and_then(|node| node.text()).map(|text| text.trim().to_owned()).ok_or_else(malformed)
+        };
+        Ok(Somebody { account: find("Account")?, arn: find("Arn")? })
+    }
+
+    /// Whether `role` lets `identity` in with `external_id` instead of the one it should demand. A session that it gives
+    /// may do nothing, lasts as short as can be, and is dropped at once.
+    ///
+    /// # Errors
+    /// What else than yes or no came of it.
+    pub async fn admits(
+        &self,
+        identity: &Identity,
+        role: &RoleArn,
+        session: &SessionName,
+        external_id: Option<&ExternalId>,
+    ) -> Result<bool> {
+        let nothing = SessionPolicy::nothing();
+        let mut fields = vec![
+            ("Action", "AssumeRole"),
+            ("Version", VERSION),
+            ("RoleArn", role.as_str()),
+            ("RoleSessionName", session.as_str()),
+            ("DurationSeconds", "900"),
+        ];
+        fields.extend(external_id.map(|id| ("ExternalId", id.expose())));
+        fields.extend(nothing.inline().map(|policy| ("Policy", policy)));
+        let secrets = [identity.secret_access_key.expose()];
+        match self.answer(&form(&fields), Some(identity), &secrets).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == "sts_access_denied" => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Asks until there is an answer worth keeping.
     async fn ask(
         &self,
@@ -151,10 +208,21 @@ impl Sts {
         duration: SessionDuration,
         secrets: &[&str],
     ) -> Result<Credentials> {
+        let reply = self.answer(body, signer, secrets).await?;
+        self.within(lease(&reply)?, duration)
+    }
+
+    /// The answer to a form; tries again while the service is busy.
+    async fn answer(
+        &self,
+        body: &SecretString,
+        signer: Option<&Identity>,
+        secrets: &[&str],
+    ) -> Result<Reply> {
         let mut most = self.patience.first;
         for tries_left in (0..self.patience.tries.max(1)).rev() {
             let failure = match self.once(body, signer, secrets).await {
-                Ok(credentials) => return self.within(credentials, duration),
+                Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
             };
             if tries_left == 0 || !passing(&failure) {
@@ -166,12 +234,7 @@ impl Sts {
         Err(Error::internal("no try was made"))
     }
 
-    async fn once(
-        &self,
-        body: &SecretString,
-        signer: Option<&Identity>,
-        secrets: &[&str],
-    ) -> Result<Credentials> {
+    async fn once(&self, body: &SecretString, signer: Option<&Identity>, secrets: &[&str]) -> Result<Reply> {
         let bytes = body.expose().as_bytes();
         let mut request = self.http.post(self.endpoint.clone()).header("content-type", FORM);
         if let Some(identity) = signer {
@@ -192,7 +255,7 @@ impl Sts {
             }
         }
         let reply = self.http.send(request.body(wiped(SecretBytes::new(bytes.to_vec()))), PEER).await?;
-        if reply.status.is_success() { lease(&reply) } else { Err(refusal(&reply, secrets)) }
+        if reply.status.is_success() { Ok(reply) } else { Err(refusal(&reply, secrets)) }
     }
 
     /// A lease that is over, or outlasts what was asked for, is none of ours.

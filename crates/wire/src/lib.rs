@@ -10,5 +10,6 @@ pub mod identity;
 pub mod page;
 pub mod policies;
 pub mod runner;
+pub mod secrets;
 pub mod sys;
 pub mod tenancy;

@@ -4,6 +4,7 @@
 mod call;
 mod error;
 mod retry;
+mod secrets;
 mod token;
 mod trust;
 
@@ -13,5 +14,6 @@ pub use reqwest::{
     Body,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
+pub use secrets::{Renewal, SecretValue, Secrets};
 pub use token::Token;
 pub use trust::{Pin, Trust};

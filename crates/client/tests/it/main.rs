@@ -5,4 +5,5 @@
 mod calls;
 mod house;
 mod retries;
+mod secrets;
 mod trust;

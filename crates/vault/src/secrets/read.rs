@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use writ_gate::{Done, ReadGrant, Receipt};
-use writ_kernel::{Action, Caller, Error, Result, Timestamp};
+use writ_kernel::{Action, Caller, Error, Result, TenantId, Timestamp};
 use writ_seal::TenantKeys;
 
 use super::{
@@ -72,6 +72,16 @@ impl Vault {
         let receipt = grant.record(Done::with(json!({ "versions": numbers }))).await?;
         self.0.readers.note(caller, secret.id, secret.current, self.gate().world().now());
         Ok((readings, receipt))
+    }
+
+    /// Whether there is a secret at `place`, for a surface that must ask the gate differently to store one than to
+    /// write to one. Nobody is told.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn knows(&self, tenant: TenantId, place: &Place) -> Result<bool> {
+        let mut tx = self.gate().db().read(tenant).await?;
+        Ok(door::find(&mut tx, place).await?.is_some())
     }
 
     /// What is known of a secret, without its values.

@@ -4,7 +4,7 @@
 use aws_lc_rs::kem;
 #[expect(deprecated, reason = "the expanded form only travels to AWS-LC and is never stored")]
 use ml_kem::ExpandedKeyEncoding as _;
-use ml_kem::KeyExport as _;
+use ml_kem::{KeyExport as _, TryKeyInit as _};
 use writ_kernel::{Error, Result};
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -14,19 +14,18 @@ use crate::secret::SecretBytes;
 /// Bytes of a seed.
 pub(super) const SEED: usize = 64;
 
-/// The lengths and the algorithm of one size.
+/// The algorithm and the length of ciphertexts of one size.
 #[derive(Clone, Copy)]
 pub(super) struct Size {
     pub(super) algorithm: &'static kem::Algorithm,
-    pub(super) public: usize,
     pub(super) ciphertext: usize,
 }
 
 pub(super) fn size(key_type: KeyType) -> Size {
     match key_type {
-        KeyType::MlKem512 => Size { algorithm: &kem::ML_KEM_512, public: 800, ciphertext: 768 },
-        KeyType::MlKem1024 => Size { algorithm: &kem::ML_KEM_1024, public: 1568, ciphertext: 1568 },
-        _ => Size { algorithm: &kem::ML_KEM_768, public: 1184, ciphertext: 1088 },
+        KeyType::MlKem512 => Size { algorithm: &kem::ML_KEM_512, ciphertext: 768 },
+        KeyType::MlKem1024 => Size { algorithm: &kem::ML_KEM_1024, ciphertext: 1568 },
+        _ => Size { algorithm: &kem::ML_KEM_768, ciphertext: 1088 },
     }
 }
 
@@ -67,10 +66,19 @@ pub(super) fn expand_bytes(key_type: KeyType, seed: &[u8]) -> Result<(Zeroizing<
     Ok(grown)
 }
 
-/// Reads a public key, with the modulus check of FIPS 203 section 7.2.
+/// Reads a public key, with the modulus check of FIPS 203 section 7.2, which AWS-LC makes only when it encapsulates.
 pub(super) fn public(key_type: KeyType, bytes: &[u8]) -> Option<kem::EncapsulationKey> {
-    let size = size(key_type);
-    (bytes.len() == size.public).then(|| kem::EncapsulationKey::new(size.algorithm, bytes).ok()).flatten()
+    macro_rules! in_range {
+        ($of:ident) => {
+            ml_kem::$of::new_from_slice(bytes).is_ok()
+        };
+    }
+    let in_range = match key_type {
+        KeyType::MlKem512 => in_range!(EncapsulationKey512),
+        KeyType::MlKem1024 => in_range!(EncapsulationKey1024),
+        _ => in_range!(EncapsulationKey768),
+    };
+    in_range.then(|| kem::EncapsulationKey::new(size(key_type).algorithm, bytes).ok()).flatten()
 }
 
 /// A fresh shared secret, and what carries it.
@@ -84,4 +92,30 @@ pub(super) fn encapsulate(key: &kem::EncapsulationKey) -> Result<(Vec<u8>, Secre
 pub(super) fn decapsulate(key: &kem::DecapsulationKey, ciphertext: &[u8]) -> Option<SecretBytes> {
     let secret = key.decapsulate(ciphertext.into()).ok()?;
     Some(SecretBytes::new(secret.as_ref().to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn decapsulation_of_wycheproof() {
+        for (key_type, text) in [
+            (KeyType::MlKem512, include_str!("../../tests/vectors/ml_kem_512.json")),
+            (KeyType::MlKem768, include_str!("../../tests/vectors/ml_kem_768.json")),
+            (KeyType::MlKem1024, include_str!("../../tests/vectors/ml_kem_1024.json")),
+        ] {
+            let rows: Vec<Value> = serde_json::from_str(text).unwrap();
+            assert!(!rows.is_empty());
+            for row in rows {
+                let bytes = |field: &str| HEXLOWER.decode(row[field].as_str().unwrap().as_bytes()).unwrap();
+                let key = expand(key_type, &bytes("seed")).unwrap();
+                let secret = decapsulate(&key.private, &bytes("c")).unwrap();
+                assert!(secret.ct_eq(&bytes("k")), "{key_type} {}", row["tcId"]);
+            }
+        }
+    }
 }

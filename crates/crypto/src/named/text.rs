@@ -106,8 +106,10 @@ pub(super) fn parse(
     let rest = text.strip_prefix(prefix).ok_or_else(|| invalid("no prefix"))?;
     let (version, body) = rest.split_once(':').ok_or_else(|| invalid("wrong number of fields"))?;
     let version = version_of(version).ok_or_else(|| invalid("version number could not be decoded"))?;
-    let body = encoding.decode(body.as_bytes()).map_err(|_| invalid("could not decode base64"))?;
-    Ok((version, body))
+    // The decoder would take several padded pieces, one after the other.
+    let one_piece = !body.trim_end_matches('=').contains('=');
+    let body = encoding.decode(body.as_bytes()).ok().filter(|_| one_piece);
+    Ok((version, body.ok_or_else(|| invalid("could not decode base64"))?))
 }
 
 /// A version is 1 to 4294967295 in decimal digits without leading zeros.

@@ -9,6 +9,7 @@
 mod entropy;
 mod envelope;
 mod kem;
+mod named;
 mod parsers;
 mod password;
 mod runner_token;

@@ -20,6 +20,7 @@ use writ_identity::Identity;
 use writ_kernel::{Error, Result, SystemClock, Timestamp, World};
 use writ_seal::Seal;
 use writ_store::Db;
+use writ_vault::Vault;
 use writ_web::{
     Authenticate, Guard, Limits, Manners, Terms, Transport, openapi,
     tls::{KeyExchange, Pem, Tls},
@@ -33,6 +34,7 @@ use crate::{
     process,
     sys::{self, Sys, VERSION},
     telemetry::{self, Tracer},
+    unsealing,
 };
 
 /// What a server that has begun to listen tells whoever started it.
@@ -61,10 +63,10 @@ pub async fn serve(
     let world = World::new(Arc::new(SystemClock), Arc::clone(&entropy) as _);
     writ_store::migrate(&config.database_of_owner()?, &world).await?;
     let db = Db::open(&config.database()?, world.clone()).await?;
-    let seal =
-        Seal::new(db.clone(), world.clone(), config.data_dir.join("dev.key"), password::Params::default());
+    let (dev_file, cost) = (config.data_dir.join("dev.key"), password::Params::default());
+    let seal = Seal::with_device(db.clone(), world.clone(), dev_file, cost, unsealing::device(&config.hsm));
     let gate = Gate::new(db.clone(), seal.clone(), world.clone(), limits(&config));
-    unseal_with_key_file(&seal).await?;
+    unsealing::at_start(&seal).await?;
 
     let rooms = Rooms::behind(&gate, &config.server.host)?;
     let pem = certificate(&config, world.now())?;
@@ -89,6 +91,8 @@ pub async fn serve(
     let mut workers = JoinSet::new();
     workers.spawn(until(stopping.clone(), Scheduler::new(rooms.deploy, Arc::new(launcher), terms).run()));
     workers.spawn(until(stopping.clone(), Sequencer::new(&rooms.evidence).run()));
+    workers.spawn(until(stopping.clone(), rooms.vault.keep_readers()));
+    workers.spawn(until(stopping.clone(), unsealing::await_device(seal.clone())));
     if let Some(exporter) = exporter {
         workers.spawn(exporter.run(stopping.clone()));
     }
@@ -146,22 +150,25 @@ struct Rooms {
     identity: Identity,
     deploy: Deploy,
     evidence: Evidence,
+    vault: Vault,
 }
 
 impl Rooms {
     fn behind(gate: &Gate, host: &str) -> Result<Self> {
         let identity = Identity::new(gate.clone());
         let deploy = Deploy::new(gate.clone(), Arc::new(People(identity.clone())));
-        Ok(Self { identity, deploy, evidence: Evidence::new(gate.clone(), host)? })
+        let vault = Vault::new(gate.clone(), Arc::new(People(identity.clone())));
+        Ok(Self { identity, deploy, evidence: Evidence::new(gate.clone(), host)?, vault })
     }
 
-    fn routes(&self, sys: Sys) -> [openapi::OpenApiRouter; 5] {
+    fn routes(&self, sys: Sys) -> [openapi::OpenApiRouter; 6] {
         [
             sys::routes(sys),
             writ_identity::routes(self.identity.clone()),
             writ_deploy::routes(self.deploy.clone()),
             writ_deploy::runner_routes(self.deploy.clone()),
             writ_evidence::routes(self.evidence.clone()),
+            writ_vault::routes(self.vault.clone()),
         ]
     }
 }
@@ -191,8 +198,18 @@ fn router(config: &Config, gate: &Gate, rooms: &Rooms, told: (&Arc<Metrics>, &Tr
     manners.teach(router.layer(Extension(authenticate)))
 }
 
-/// The port of the deploy room towards the identity room.
+/// The ports of the deploy room and of the vault towards the identity room.
 pub(crate) struct People(pub(crate) Identity);
+
+impl writ_vault::ports::People for People {
+    fn accountable(
+        &self,
+        tenant: writ_kernel::TenantId,
+        principal: writ_kernel::Id<writ_kernel::Principal>,
+    ) -> writ_vault::ports::Boxed<'_, Result<Option<writ_kernel::Id<writ_kernel::Principal>>>> {
+        Box::pin(self.0.accountable(tenant, principal))
+    }
+}
 
 impl writ_deploy::ports::Principals for People {
     fn current(
@@ -236,17 +253,6 @@ fn limits(config: &Config) -> writ_gate::Limits {
         tenant: Rate { per_second: limits.tenant_per_second, burst: limits.tenant_burst },
         principal: Rate { per_second: limits.principal_per_second, burst: limits.principal_burst },
     }
-}
-
-/// A development key file unseals by itself; everything else waits for people.
-async fn unseal_with_key_file(seal: &Seal) -> Result<()> {
-    if seal.status().await?.protection == Some("dev-file") {
-        tracing::warn!(
-            "the root key is protected by a development key file: whoever has the disk has the keys"
-        );
-        seal.unseal(None).await?;
-    }
-    Ok(())
 }
 
 /// The configured certificate, or a self-made one that is kept for the next start.

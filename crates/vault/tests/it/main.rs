@@ -1,0 +1,7 @@
+//! The vault, as clients see it.
+#![expect(clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+mod listing;
+mod secrets;
+mod stage;
+mod walls;

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::commands::{
-    approval, connection, database, deploy, deployment, environment, evidence, key, login, person, policy,
-    role, service, session, shell, sys, tenant,
+    approval, connection, database, deploy, deployment, environment, errand, evidence, key, login, person,
+    policy, role, run, service, session, shell, state, sys, tenant, vault,
 };
 
 /// Nobody holds standing power: deployments, secrets and quantum jobs under borrowed authority, with evidence.
@@ -22,7 +22,6 @@ use crate::commands::{
 #[command(
     name = "writ",
     version,
-    propagate_version = true,
     max_term_width = 110,
     arg_required_else_help = true
 )]
@@ -78,9 +77,20 @@ pub(crate) enum Command {
     /// Cloud connections: references, never credentials.
     #[command(subcommand)]
     Connection(connection::Command),
+    /// States of deployment targets: release a lock that nobody holds any more.
+    #[command(subcommand)]
+    State(state::Command),
+    /// Validations of connections and releases of locks: look at them, stop them.
+    #[command(subcommand)]
+    Errand(errand::Command),
     /// Read, prove, export and verify what happened.
     #[command(subcommand)]
     Evidence(evidence::Command),
+
+    /// Secrets: versions at paths, read on record.
+    #[command(subcommand)]
+    Vault(vault::Command),
+    Run(run::Run),
 
     /// The tenants of the server.
     #[command(subcommand)]

@@ -6,18 +6,22 @@ pub(crate) mod database;
 pub(crate) mod deploy;
 pub(crate) mod deployment;
 pub(crate) mod environment;
+pub(crate) mod errand;
 pub(crate) mod evidence;
 pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod person;
 pub(crate) mod policy;
 pub(crate) mod role;
+pub(crate) mod run;
 mod server;
 pub(crate) mod service;
 pub(crate) mod session;
 pub(crate) mod shell;
+pub(crate) mod state;
 pub(crate) mod sys;
 pub(crate) mod tenant;
+pub(crate) mod vault;
 
 use std::process::ExitCode;
 
@@ -51,7 +55,10 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<ExitCode, Failure
         Command::Deploy(options) => return deploy::run(&context, options).await,
         Command::Deployment(command) => return deployment::run(&context, command).await,
         Command::Connection(command) => return connection::run(&context, command).await,
+        Command::State(command) => return state::run(&context, command).await,
+        Command::Errand(command) => return errand::run(&context, command).await,
         Command::Evidence(command) => return evidence::run(&context, command).await,
+        Command::Run(options) => return run::run(&context, options).await,
         Command::Policy(command) => return policy::run(&context, command).await,
         Command::Status => return sys::status(&context).await,
         // The runner is told apart in `main`, before there are threads.
@@ -66,6 +73,7 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<ExitCode, Failure
         Command::Person(command) => person::run(&context, command).await?,
         Command::Service(command) => service::run(&context, command).await?,
         Command::Role(command) => role::run(&context, command).await?,
+        Command::Vault(command) => vault::run(&context, command).await?,
         Command::Key(command) => key::run(&context, command).await?,
         Command::Session(command) => session::run(&context, command).await?,
         Command::Init(options) => sys::init(&context, options).await?,

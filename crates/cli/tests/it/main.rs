@@ -16,4 +16,5 @@ mod session;
 mod terminal;
 mod typing;
 mod usage;
+mod vault;
 mod verify;

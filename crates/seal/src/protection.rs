@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use writ_crypto::{SecretBytes, SecretKey, SecretString, password, shamir};
 use writ_kernel::{Error, Result, World};
 
+use crate::device::{Hsm, Wrapped};
+
 /// How the root key is to be protected.
 #[expect(missing_debug_implementations, reason = "may hold a passphrase")]
 pub enum Protection {
@@ -26,6 +28,8 @@ pub enum Protection {
         /// 2 to 16.
         shares: u8,
     },
+    /// The device the seal was given (see [`crate::Device`]): it unseals by itself.
+    Pkcs11,
 }
 
 /// The shares of a new protection, one for each holder; empty unless it is Shamir's. Shown once.
@@ -38,15 +42,17 @@ pub(crate) enum Stored {
     DevFile,
     Passphrase { salt: String, params: password::Params },
     Shamir { threshold: u8, shares: u8 },
+    Pkcs11(Wrapped),
 }
 
 impl Stored {
-    /// `dev-file`, `passphrase` or `shamir`.
+    /// `dev-file`, `passphrase`, `shamir` or `pkcs11`.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
             Self::DevFile => "dev-file",
             Self::Passphrase { .. } => "passphrase",
             Self::Shamir { .. } => "shamir",
+            Self::Pkcs11(_) => "pkcs11",
         }
     }
 }
@@ -58,6 +64,7 @@ impl Protection {
         world: &World,
         dev_file: &Path,
         cost: password::Params,
+        hsm: Option<&Hsm>,
     ) -> Result<(SecretKey, Stored, Shares)> {
         match self {
             Self::DevFile => Ok((create_dev_file(world, dev_file)?, Stored::DevFile, Vec::new())),
@@ -83,8 +90,17 @@ impl Protection {
                     .collect::<Result<Shares>>()?;
                 Ok((key, Stored::Shamir { threshold, shares }, texts))
             }
+            Self::Pkcs11 => {
+                let key = SecretKey::generate(world);
+                let wrapped = hsm.ok_or_else(no_device)?.wrap(world, &key)?;
+                Ok((key, Stored::Pkcs11(wrapped), Vec::new()))
+            }
         }
     }
+}
+
+pub(crate) fn no_device() -> Error {
+    Error::conflict("hsm_not_configured", "no HSM is configured").hint("see `hsm` in the configuration")
 }
 
 /// The key-encryption key of a passphrase.

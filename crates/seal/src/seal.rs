@@ -15,7 +15,8 @@ use writ_kernel::{Error, Id, Result, TenantId, World};
 use writ_store::{Db, SystemTx, Tx, serialize_on};
 
 use crate::{
-    protection::{Protection, Shares, Stored, from_dev_file, from_passphrase},
+    device::{Device, Hsm},
+    protection::{Protection, Shares, Stored, from_dev_file, from_passphrase, no_device},
     sql::{self, DataKeyRow, RootRow},
     tenant::TenantKeys,
 };
@@ -29,6 +30,7 @@ struct Inner {
     world: World,
     dev_file: PathBuf,
     cost: password::Params,
+    hsm: Option<Arc<Hsm>>,
     state: Mutex<State>,
 }
 
@@ -51,10 +53,12 @@ pub struct Status {
     pub initialized: bool,
     /// Whether no keys are held.
     pub sealed: bool,
-    /// `dev-file`, `passphrase` or `shamir`; `None` before `init`.
+    /// `dev-file`, `passphrase`, `shamir` or `pkcs11`; `None` before `init`.
     pub protection: Option<&'static str>,
     /// How many shares are needed.
     pub threshold: Option<u8>,
+    /// How many there are.
+    pub shares: Option<u8>,
     /// How many were given.
     pub progress: u8,
 }
@@ -66,7 +70,19 @@ impl Seal {
     /// A closed seal over `db`. `dev_file` is where a development key file lives, should that protection be chosen;
     /// `cost` is what deriving a key from a new passphrase costs.
     pub fn new(db: Db, world: World, dev_file: PathBuf, cost: password::Params) -> Self {
-        Self(Arc::new(Inner { db, world, dev_file, cost, state: Mutex::default() }))
+        Self::with_device(db, world, dev_file, cost, None)
+    }
+
+    /// [`Seal::new`], with a device for [`Protection::Pkcs11`]. Nothing of it is loaded before it is needed.
+    pub fn with_device(
+        db: Db,
+        world: World,
+        dev_file: PathBuf,
+        cost: password::Params,
+        device: Option<Device>,
+    ) -> Self {
+        let hsm = device.map(Hsm::new).map(Arc::new);
+        Self(Arc::new(Inner { db, world, dev_file, cost, hsm, state: Mutex::default() }))
     }
 
     /// Whether it is open, and what would open it.
@@ -80,8 +96,12 @@ impl Seal {
             initialized: stored.is_some(),
             sealed: state.open.is_none(),
             protection: stored.as_ref().map(Stored::kind),
-            threshold: stored.and_then(|stored| match stored {
-                Stored::Shamir { threshold, .. } => Some(threshold),
+            threshold: stored.as_ref().and_then(|stored| match stored {
+                Stored::Shamir { threshold, .. } => Some(*threshold),
+                _ => None,
+            }),
+            shares: stored.as_ref().and_then(|stored| match stored {
+                Stored::Shamir { shares, .. } => Some(*shares),
                 _ => None,
             }),
             progress: u8::try_from(state.shares.len()).unwrap_or(u8::MAX),
@@ -125,7 +145,7 @@ impl Seal {
         Ok(shares)
     }
 
-    /// Gives one share, the passphrase, or nothing when a key file does it. Opens once enough is there.
+    /// Gives one share, the passphrase, or nothing when a key file or a device does it. Opens once enough is there.
     ///
     /// # Errors
     /// `Conflict` before `init`; `Unauthenticated` when the key is wrong. Wrong shares are forgotten, all of them,
@@ -320,6 +340,10 @@ impl Seal {
                 let (key, salt, params) = (key.ok_or_else(wanted)?, salt.clone(), *params);
                 blocking(move || from_passphrase(&key, &salt, params)).await.map(Some)
             }
+            Stored::Pkcs11(wrapped) => {
+                let (hsm, wrapped) = (self.0.hsm.clone().ok_or_else(no_device)?, wrapped.clone());
+                blocking(move || hsm.unwrap(&wrapped)).await.map(Some)
+            }
             Stored::Shamir { threshold, .. } => {
                 let share = shamir::decode(key.ok_or_else(wanted)?.expose())?;
                 self.collect(share, *threshold)
@@ -340,8 +364,11 @@ impl Seal {
     }
 
     async fn establish(&self, protection: Protection) -> Result<(SecretKey, Stored, Shares)> {
-        let (world, dev_file, cost) = (self.0.world.clone(), self.0.dev_file.clone(), self.0.cost);
-        blocking(move || protection.establish(&world, &dev_file, cost)).await
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            protection.establish(&inner.world, &inner.dev_file, inner.cost, inner.hsm.as_deref())
+        })
+        .await
     }
 
     async fn stored(&self) -> Result<Option<Stored>> {
@@ -462,7 +489,7 @@ fn wrong_key() -> Error {
     Error::unauthenticated("wrong_key", "the key does not open the seal")
 }
 
-/// Argon2id takes its time: not on a thread that serves others.
+/// Argon2id and devices take their time: not on a thread that serves others.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await

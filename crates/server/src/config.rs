@@ -37,6 +37,9 @@ pub struct Config {
     /// Where it sends traces.
     #[serde(default)]
     pub telemetry: Telemetry,
+    /// The hardware security module that may protect the root key.
+    #[serde(default)]
+    pub hsm: Hsm,
 }
 
 /// Where the daemon listens.
@@ -251,6 +254,35 @@ impl Default for Telemetry {
     }
 }
 
+/// The hardware security module that may protect the root key, by PKCS#11. It is used where the root key is protected
+/// by it, and asked for that: `writ init --protection pkcs11`, `writ rekey --protection pkcs11`.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hsm {
+    /// Its PKCS#11 module, a shared library of its vendor; absent for no device.
+    pub module: Option<PathBuf>,
+    /// The label of the token.
+    pub token: String,
+    /// The label of the key on it. A key is made under this label if there is none.
+    pub key: String,
+    /// The variable that holds the PIN of the token's user.
+    pub pin_env: String,
+    /// Or the file that holds it, which wins.
+    pub pin_file: Option<PathBuf>,
+}
+
+impl Default for Hsm {
+    fn default() -> Self {
+        Self {
+            module: None,
+            token: "writ".to_owned(),
+            key: "writ-root".to_owned(),
+            pin_env: "HSM_PIN".to_owned(),
+            pin_file: None,
+        }
+    }
+}
+
 impl Config {
     /// Reads the file, if one is given, and overlays every variable `WRIT_<SECTION>_<MEMBER>` of `environment`
     /// (`WRIT_DATA_DIR`, `WRIT_SERVER_LISTEN`, …). Three variables of OpenTelemetry count where neither says anything.
@@ -337,6 +369,9 @@ impl Config {
         if !(0.0..=1.0).contains(&self.telemetry.sample_ratio) {
             return wrong("telemetry.sample_ratio", "a share is between 0 and 1");
         }
+        if self.hsm.token.is_empty() || self.hsm.token.len() > 32 || self.hsm.key.is_empty() {
+            return wrong("hsm.token", "labels are not empty, and a token's has at most 32 bytes");
+        }
         for (name, source) in &self.entropy.http {
             crate::entropy::trust(source).map_err(|error| error.at(format!("entropy.http.{name}")))?;
         }
@@ -344,7 +379,7 @@ impl Config {
     }
 }
 
-const SECTIONS: &[&str] = &["SERVER", "DATABASE", "RUNNER", "LIMITS", "ENTROPY", "LOG", "TELEMETRY"];
+const SECTIONS: &[&str] = &["SERVER", "DATABASE", "RUNNER", "LIMITS", "ENTROPY", "LOG", "TELEMETRY", "HSM"];
 /// Variables of OpenTelemetry, and our members of `telemetry`.
 const FOREIGN: [(&str, &str); 3] = [
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint"),

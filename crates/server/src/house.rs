@@ -17,6 +17,7 @@ use writ_deploy::{Deploy, Scheduler};
 use writ_evidence::{Evidence, Sequencer};
 use writ_gate::{Gate, Rate};
 use writ_identity::Identity;
+use writ_keys::{Keys, Rotator};
 use writ_kernel::{Error, Result, SystemClock, Timestamp, World};
 use writ_seal::Seal;
 use writ_store::Db;
@@ -68,7 +69,7 @@ pub async fn serve(
     let gate = Gate::new(db.clone(), seal.clone(), world.clone(), limits(&config));
     unsealing::at_start(&seal).await?;
 
-    let rooms = Rooms::behind(&gate, &config.server.host)?;
+    let rooms = Rooms::behind(&gate, &config.server.host, &entropy)?;
     let pem = certificate(&config, world.now())?;
     let exchange =
         if config.server.require_post_quantum { KeyExchange::Hybrid } else { KeyExchange::HybridOrClassical };
@@ -92,6 +93,7 @@ pub async fn serve(
     workers.spawn(until(stopping.clone(), Scheduler::new(rooms.deploy, Arc::new(launcher), terms).run()));
     workers.spawn(until(stopping.clone(), Sequencer::new(&rooms.evidence).run()));
     workers.spawn(until(stopping.clone(), rooms.vault.keep_readers()));
+    workers.spawn(until(stopping.clone(), Rotator::new(rooms.keys).run()));
     workers.spawn(until(stopping.clone(), unsealing::await_device(seal.clone())));
     if let Some(exporter) = exporter {
         workers.spawn(exporter.run(stopping.clone()));
@@ -138,8 +140,8 @@ pub async fn openapi() -> Result<String> {
     let seal =
         Seal::new(db.clone(), world.clone(), directory.path().join("dev.key"), password::Params::default());
     let gate = Gate::new(db.clone(), seal, world, writ_gate::Limits::default());
-    let rooms = Rooms::behind(&gate, "localhost")?;
-    let sys = Sys { gate, data_dir: directory.path().to_owned(), disk_free_bytes: 0 };
+    let rooms = Rooms::behind(&gate, "localhost", &Arc::new(Entropy::os()))?;
+    let sys = Sys { gate, keys: rooms.keys.clone(), data_dir: directory.path().to_owned(), disk_free_bytes: 0 };
     let (_, document) = openapi::assemble("Writ", VERSION, rooms.routes(sys));
     db.close().await?;
     openapi::to_json(&document)
@@ -151,17 +153,19 @@ struct Rooms {
     deploy: Deploy,
     evidence: Evidence,
     vault: Vault,
+    keys: Keys,
 }
 
 impl Rooms {
-    fn behind(gate: &Gate, host: &str) -> Result<Self> {
+    fn behind(gate: &Gate, host: &str, entropy: &Arc<Entropy>) -> Result<Self> {
         let identity = Identity::new(gate.clone());
         let deploy = Deploy::new(gate.clone(), Arc::new(People(identity.clone())));
         let vault = Vault::new(gate.clone(), Arc::new(People(identity.clone())));
-        Ok(Self { identity, deploy, evidence: Evidence::new(gate.clone(), host)?, vault })
+        let keys = Keys::new(gate.clone(), Arc::clone(entropy));
+        Ok(Self { identity, deploy, evidence: Evidence::new(gate.clone(), host)?, vault, keys })
     }
 
-    fn routes(&self, sys: Sys) -> [openapi::OpenApiRouter; 6] {
+    fn routes(&self, sys: Sys) -> [openapi::OpenApiRouter; 7] {
         [
             sys::routes(sys),
             writ_identity::routes(self.identity.clone()),
@@ -169,6 +173,7 @@ impl Rooms {
             writ_deploy::runner_routes(self.deploy.clone()),
             writ_evidence::routes(self.evidence.clone()),
             writ_vault::routes(self.vault.clone()),
+            writ_keys::routes(self.keys.clone()),
         ]
     }
 }
@@ -176,6 +181,7 @@ impl Rooms {
 fn router(config: &Config, gate: &Gate, rooms: &Rooms, told: (&Arc<Metrics>, &Tracer)) -> Router {
     let sys = Sys {
         gate: gate.clone(),
+        keys: rooms.keys.clone(),
         data_dir: config.data_dir.clone(),
         disk_free_bytes: config.limits.disk_free_bytes,
     };

@@ -10,6 +10,7 @@ mod metrics;
 mod process;
 mod sys;
 mod telemetry;
+mod unsealing;
 
 pub use config::Config;
 pub use house::{Ready, openapi, serve};

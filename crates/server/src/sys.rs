@@ -7,6 +7,7 @@ use serde_json::json;
 use writ_crypto::SecretString;
 use writ_gate::{Done, Gate, Outcome as Recorded, Resource, tenancy::PLATFORM};
 use writ_kernel::{Action, Error, Name, Result};
+use writ_keys::Keys;
 use writ_seal::{Protection as Protecting, Seal, Shares};
 use writ_web::{
     Authenticated, Json, Outcome, Recorded as Answered,
@@ -29,6 +30,8 @@ pub(crate) const OPEN: &[&str] =
 #[derive(Clone)]
 pub(crate) struct Sys {
     pub(crate) gate: Gate,
+    /// Holds keys ready that a sealed server must not have.
+    pub(crate) keys: Keys,
     /// Where a disk may become full.
     pub(crate) data_dir: PathBuf,
     /// With fewer bytes free there, readiness warns.
@@ -126,6 +129,7 @@ async fn close(
     let receipt = grant.commit(Done::plain()).await?;
     sys.seal().close();
     sys.gate.forget();
+    sys.keys.forget();
     Ok(Answered(receipt.to_string(), Json(status(sys.seal()).await?)))
 }
 
@@ -189,6 +193,7 @@ fn protecting(wanted: Protection) -> Protecting {
         Protection::DevFile => Protecting::DevFile,
         Protection::Passphrase { passphrase } => Protecting::Passphrase(SecretString::new(passphrase)),
         Protection::Shamir { threshold, shares } => Protecting::Shamir { threshold, shares },
+        Protection::Pkcs11 => Protecting::Pkcs11,
     }
 }
 

@@ -11,7 +11,7 @@ pub struct SealStatus {
     pub initialized: bool,
     /// Whether the server holds no keys now.
     pub sealed: bool,
-    /// How the root key is protected: `dev-file`, `passphrase` or `shamir`; absent before `init`.
+    /// How the root key is protected: `dev-file`, `passphrase`, `shamir` or `pkcs11`; absent before `init`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// Shamir: how many shares are needed.
@@ -44,6 +44,8 @@ pub enum Protection {
         /// 2 to 16.
         shares: u8,
     },
+    /// A key of the hardware security module that the server is configured with: it unseals by itself.
+    Pkcs11,
 }
 
 /// Initialise a new server.
@@ -78,7 +80,8 @@ pub struct InitResponse {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(missing_debug_implementations, reason = "holds a share or passphrase")]
 pub struct UnsealRequest {
-    /// A Shamir share or the passphrase; nothing for a development key file.
+    /// A Shamir share or the passphrase; nothing for a development key file or a hardware security
+    /// module.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Password)]
     pub key: Option<String>,

@@ -25,6 +25,8 @@ enum Kind {
     Passphrase,
     /// Shares, of which some are needed.
     Shamir,
+    /// A key of the hardware security module that the server is configured with.
+    Pkcs11,
 }
 
 /// How the root key is to be protected.
@@ -70,10 +72,11 @@ impl Protecting {
     fn chosen(&self) -> Result<Protection, Failure> {
         let shares = self.threshold.is_some() || self.shares.is_some();
         match self.protection {
-            Kind::DevFile | Kind::Passphrase if shares => {
+            Kind::DevFile | Kind::Passphrase | Kind::Pkcs11 if shares => {
                 Err(Failure::usage("only Shamir's protection has --threshold and --shares"))
             }
             Kind::DevFile => Ok(Protection::DevFile),
+            Kind::Pkcs11 => Ok(Protection::Pkcs11),
             Kind::Passphrase => {
                 let passphrase = input::new_secret("passphrase")?;
                 Ok(Protection::Passphrase { passphrase })

@@ -1,6 +1,7 @@
 //! The seal, on both engines.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod device;
 mod opening;
 mod rekeying;
 mod rotation;

@@ -10,7 +10,7 @@ on_both! {
     async fn before_init_it_is_closed_and_nothing_opens_it(db: &TestDb) {
         let vault = Vault::empty(db);
         let status = vault.seal.status().await.unwrap();
-        let nothing = Status { initialized: false, sealed: true, protection: None, threshold: None, progress: 0 };
+        let nothing = Status { initialized: false, sealed: true, protection: None, threshold: None, shares: None, progress: 0 };
         assert_eq!(status, nothing);
         assert_eq!(vault.seal.unseal(None).await.unwrap_err().code(), "not_initialized");
         assert!(vault.seal.is_closed());

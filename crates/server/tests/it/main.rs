@@ -13,4 +13,5 @@ mod operations;
 mod sealing;
 mod silence;
 mod sweeps;
+mod traces;
 mod transport;

@@ -14,9 +14,9 @@ use crate::{
     operations::Things,
 };
 
-const METRICS: (&str, &str) = ("WRIT_SERVER_METRICS", "127.0.0.1:0");
+pub(crate) const METRICS: (&str, &str) = ("WRIT_SERVER_METRICS", "127.0.0.1:0");
 
-async fn scrape(server: &Server) -> String {
+pub(crate) async fn scrape(server: &Server) -> String {
     let address = server.metrics.unwrap();
     let answer =
         reqwest::Client::builder().no_proxy().tls_backend_preconfigured(server.tls()).build().unwrap();
@@ -24,7 +24,7 @@ async fn scrape(server: &Server) -> String {
 }
 
 /// Waits for a line of the metrics.
-async fn await_line(server: &Server, line: &str) {
+pub(crate) async fn await_line(server: &Server, line: &str) {
     let mut text = String::new();
     for _ in 0..200 {
         text = scrape(server).await;

@@ -14,16 +14,20 @@ use crate::{archive, model::ConfigurationRecord, sql};
 pub(crate) async fn create(
     gate: &Gate,
     caller: &Caller,
-    packed: &[u8],
+    packed: impl AsRef<[u8]> + Send + 'static,
     origin: Option<String>,
 ) -> Result<(ConfigurationRecord, Receipt)> {
     let origin = origin.map(|text| text.parse::<Label>()).transpose().map_err(|error| error.at("origin"))?;
-    let archive::Contents { digest, files, size } = archive::read(packed)?;
+    // Inflating takes its time, which is nobody else's: neither the writer's nor that of a thread that serves.
+    let reading = tokio::task::spawn_blocking(move || (archive::read(packed.as_ref()), packed));
+    let (contents, packed) =
+        reading.await.map_err(|error| Error::internal("reading an archive").because(error))?;
+    let archive::Contents { digest, files, size } = contents?;
     let mut grant = gate.grant(caller, Action::ConfigurationCreate, Resource::all("configuration")).await?;
     let (id, created_at, author) = (grant.world().id(), grant.world().now(), caller.principal);
     let configuration = ConfigurationRecord { id, digest, files, size, origin, author, created_at };
     let world = grant.world().clone();
-    let sealed = grant.keys().seal(&world, &place(caller.tenant, id), packed);
+    let sealed = grant.keys().seal(&world, &place(caller.tenant, id), packed.as_ref());
     sql::insert_configuration(grant.tx(), &configuration, &sealed).await?;
     let detail = json!({ "digest": configuration.digest, "files": configuration.files.len(), "size": size,
         "origin": configuration.origin });

@@ -4,9 +4,11 @@ use serde_json::json;
 use uuid::Uuid;
 use writ_gate::{Done, Gate, Receipt, Resource, tenancy};
 use writ_kernel::{Action, Caller, Error, Id, Kind, Name, Page, PageRequest, Result};
+use writ_store::serialize_on;
 use writ_wire::connections::CreateConnection;
 
 use crate::{
+    errands,
     model::{ConnectionRecord, cloud_word},
     references, sql,
 };
@@ -67,18 +69,26 @@ pub(crate) async fn find(gate: &Gate, caller: &Caller, id: Uuid) -> Result<(Conn
     Ok((connection, grant.commit(Done::plain()).await?))
 }
 
+/// What those serialize on who use a connection or remove it, so that nothing begins with a connection that is gone.
+pub(crate) fn lock_name(connection: Uuid) -> String {
+    format!("connection|{connection}")
+}
+
 /// Removes a connection that no unfinished deployment uses.
 pub(crate) async fn remove(gate: &Gate, caller: &Caller, id: Uuid) -> Result<Receipt> {
     let mut entry = gate.enter(caller, Action::ConnectionDelete).await?;
+    serialize_on(entry.tx(), &lock_name(id)).await?;
     let Some(connection) = sql::connection(entry.tx(), id).await? else {
         return Err(entry.not_found("connection").await);
     };
     let environment = tenancy::environment(entry.tx(), connection.environment).await?;
     let Some(environment) = environment else { return Err(entry.not_found("environment").await) };
     let mut grant = entry.admit(connection.resource(environment)).await?;
-    if sql::connection_in_use(grant.tx(), connection.id).await? {
-        return Err(Error::conflict("connection_in_use", "an unfinished deployment uses the connection")
-            .hint("cancel the deployment or wait for its end"));
+    let used = sql::connection_in_use(grant.tx(), connection.id).await?
+        || errands::sql::uses(grant.tx(), connection.id).await?;
+    if used {
+        let what = "an unfinished deployment, validation or unlock uses the connection";
+        return Err(Error::conflict("connection_in_use", what).hint("cancel it or wait for its end"));
     }
     sql::delete_connection(grant.tx(), connection.id).await?;
     grant.commit(Done::with(json!({ "cloud": cloud_word(&connection.target) }))).await

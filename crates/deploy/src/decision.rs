@@ -3,10 +3,11 @@
 use serde_json::json;
 use writ_crypto::hash;
 use writ_gate::{
-    Circumstances, Done, Facts, Grant, Outcome as Recorded, Plan as PlanSeen, approvals,
+    Circumstances, Done, Facts, Grant, Outcome as Recorded, Plan as PlanSeen, Resource, approvals,
     policy::{Decision, Policies},
 };
 use writ_kernel::{Action, Caller, Error, Id, Principal, Result};
+use writ_store::Tx;
 use writ_wire::{
     connections::Cloud,
     deployments::{Mode, Plan, PlanBinding, State},
@@ -62,16 +63,11 @@ pub(crate) async fn decide(
     let Some(plan) = &place.deployment.plan else { return Err(Error::internal("a decision without a plan")) };
     if let Some(region) = foreign_region(&place.connection.target, &plan.facts) {
         let reason = format!("the plan names region `{region}`, which the connection does not allow");
-        return refuse(room, tenant_caller, place, "region_not_allowed", reason).await;
+        return refuse(room, tenant_caller, place, Refusal::own("region_not_allowed", reason)).await;
     }
-    let author = room
-        .0
-        .principals
-        .current(tenant_caller.tenant, place.deployment.author, place.deployment.trace)
-        .await?;
-    let Some(author) = author else {
+    let Some(author) = place.author(tenant_caller.tenant).now(room).await? else {
         let reason = "whoever asked for the change can no longer act".to_owned();
-        return refuse(room, tenant_caller, place, "author_disabled", reason).await;
+        return refuse(room, tenant_caller, place, Refusal::own("author_disabled", reason)).await;
     };
     Box::pin(permit(room, tenant_caller, &author, run, place)).await
 }
@@ -95,16 +91,19 @@ async fn permit(
     };
     if place.deployment.cancel_requested {
         drop(entry);
-        return refuse(room, runner, &place, "cancelled", "the deployment was cancelled".to_owned()).await;
+        let reason = "the deployment was cancelled".to_owned();
+        return refuse(room, runner, &place, Refusal::own("cancelled", reason)).await;
     }
     let (_, policies) = room.gate().active_policies(entry.tx()).await?;
     let around =
         Circumstances { approvals: 0, plan: Some(seen_by_policy(&plan.facts)), isolation: run.isolation };
-    let facts = Facts::new(author, &place.resource(), &around, room.gate().world().now());
+    let resource = acted_on(entry.tx(), &place).await?;
+    let facts = Facts::new(author, &resource, &around, room.gate().world().now());
     let Some(needed) = policies.approvals_needed(action, &facts)? else {
         let decision = policies.decide(action, &facts)?;
         drop(entry);
-        return refuse(room, runner, &place, "policy_refused", refused_by(&decision)).await;
+        let refusal = Refusal { code: "policy_refused", reason: refused_by(&decision), decision };
+        return refuse(room, runner, &place, refusal).await;
     };
     let approval = approvals::latest_for(entry.tx(), place.deployment.id.uuid()).await?;
     let now = room.gate().world().now();
@@ -125,7 +124,7 @@ async fn permit(
         drop(entry);
         return ask_others(room, runner, &place, &plan, needed).await;
     }
-    let mut grant = entry.admit_under(place.resource(), Circumstances { approvals, ..around }).await?;
+    let mut grant = entry.admit_under(resource, Circumstances { approvals, ..around }).await?;
     if let Some(approval) = &usable {
         approvals::consume(grant.tx(), approval, now).await?;
     }
@@ -158,7 +157,7 @@ async fn standing_approvers(room: &Deploy, place: &Place, author: &Caller) -> Re
     let (_, policies) = room.gate().active_policies(&mut tx).await?;
     let votes = approvals::votes(&mut tx, request.id).await?;
     drop(tx);
-    let mut resource = writ_gate::Resource::one("approval", request.id).within(place.environment.clone());
+    let mut resource = Resource::one("approval", request.id).within(place.environment.clone());
     resource.author = Some(request.author);
     resource.owner = room.0.principals.accountable(author.tenant, request.author).await?;
     let mut standing = Vec::new();
@@ -205,12 +204,36 @@ async fn ask_others(
     })
 }
 
+/// What policy decides about when a plan is to be made real. Removing everything is the business of whoever made it, so
+/// the author of a removal is who last applied what is removed, and not who asks for it.
+async fn acted_on(tx: &mut Tx, place: &Place) -> Result<Resource> {
+    let mut resource = place.resource();
+    if place.deployment.mode == Mode::Destroy {
+        resource.author = sql::last_to_apply(tx, &place.deployment).await?;
+    }
+    Ok(resource)
+}
+
+/// Why a plan is not made real, and the decision behind it.
+struct Refusal {
+    code: &'static str,
+    reason: String,
+    decision: Decision,
+}
+
+impl Refusal {
+    /// What the server refuses by itself, whatever policy says.
+    fn own(code: &'static str, reason: String) -> Self {
+        let decision = Decision { allow: false, reasons: vec![code.to_owned()], hint: None };
+        Self { code, reason, decision }
+    }
+}
+
 async fn refuse(
     room: &Deploy,
     runner: &Caller,
     place: &Place,
-    code: &str,
-    reason: String,
+    Refusal { code, reason, decision }: Refusal,
 ) -> Result<PlanDecision> {
     let mut grant = room.gate().grant(runner, Action::RunReport, own(runner, place)).await?;
     let mut deployment = place.deployment.clone();
@@ -219,14 +242,14 @@ async fn refuse(
     advance(&mut grant, State::Planning, &deployment).await?;
     let resource = place.resource();
     let done = Done::with(json!({ "code": code, "told": reason })).outcome(Recorded::Refuse);
-    grant.also(action_of(deployment.mode), &resource, done).await?;
+    grant.also_decided(action_of(deployment.mode), &resource, &decision, done).await?;
     grant.commit(Done::plain()).await?;
     room.wake();
     Ok(PlanDecision::Refused { reason })
 }
 
 /// The deployment as the resource of its own runner.
-pub(crate) fn own(runner: &Caller, place: &Place) -> writ_gate::Resource {
+pub(crate) fn own(runner: &Caller, place: &Place) -> Resource {
     place.resource().of(runner.principal)
 }
 

@@ -11,12 +11,15 @@ use writ_kernel::{
     TenantId,
 };
 use writ_seal::TenantKeys;
+use writ_store::serialize_on;
 use writ_wire::deployments::{
     CreateDeployment, DeploymentQuery, Mode, Outcome, Output, OutputQuery, Rollback, State,
 };
 
 use crate::{
-    decision,
+    circumstances::{Asked, Author},
+    connections::lock_name,
+    decision, errands,
     model::{ConnectionRecord, Deploy, DeploymentRecord},
     preflight, runs, sql,
 };
@@ -86,6 +89,8 @@ pub(crate) async fn list(
     query: DeploymentQuery,
 ) -> Result<(Page<DeploymentRecord>, Receipt)> {
     let page = PageRequest::new(query.after, query.limit)?;
+    let target = query.target.map(|text| text.parse::<Name>()).transpose();
+    let target = target.map_err(|error| error.at("target"))?;
     let mut entry = gate.enter(caller, Action::DeploymentRead).await?;
     let mut resource = Resource::all("deployment");
     if let Some(id) = query.environment {
@@ -95,7 +100,8 @@ pub(crate) async fn list(
         }
     }
     let mut grant = entry.admit(resource).await?;
-    let page = sql::deployments(grant.tx(), query.environment, query.target.as_deref(), &page).await?;
+    let page =
+        sql::deployments(grant.tx(), query.environment, target.as_ref().map(Name::as_str), &page).await?;
     Ok((page, grant.commit(Done::plain()).await?))
 }
 
@@ -181,6 +187,18 @@ impl Place {
     pub(crate) fn resource(&self) -> Resource {
         self.deployment.resource(&self.connection, self.environment.clone())
     }
+
+    /// Whose act it is when the deployment is decided about.
+    pub(crate) fn author(&self, tenant: TenantId) -> Author<'_> {
+        Author {
+            tenant,
+            principal: self.deployment.author,
+            trace: self.deployment.trace,
+            table: "deployments",
+            row: self.deployment.id.uuid(),
+            asked: self.deployment.asked.as_deref(),
+        }
+    }
 }
 
 /// Finds a deployment and what is around it; `None` when the tenant has no such.
@@ -227,6 +245,7 @@ async fn begin(
             .refuse(error.hint("ask for a plan only, or use a credential with that scope"))
             .await);
     }
+    serialize_on(entry.tx(), &lock_name(new.connection.uuid())).await?;
     let Some(connection) = sql::connection(entry.tx(), new.connection.uuid()).await? else {
         return Err(entry.not_found("connection").await);
     };
@@ -236,13 +255,14 @@ async fn begin(
     if sql::configuration(entry.tx(), new.configuration.uuid()).await?.is_none() {
         return Err(entry.not_found("configuration").await);
     }
-    let report = preflight::report(&connection, &environment);
+    let validation = errands::sql::last_validation(entry.tx(), connection.id).await?;
+    let blocking = preflight::blocking(&connection, &environment, validation);
     let deployment = record(room, caller, &environment, &new, entry.keys())?;
     let request = digest(&new)?;
     let mut grant = entry.admit(deployment.resource(&connection, environment)).await?;
-    if let Some(failed) = report.checks.iter().find(|check| check.status == "fail") {
+    if let Some(failed) = blocking {
         let error = Error::conflict("preflight_failed", format!("preflight check `{}` failed", failed.check));
-        return Err(grant.refuse(error.hint(failed.fix.clone().unwrap_or_default())).await);
+        return Err(grant.refuse(error.hint(failed.fix.unwrap_or_default())).await);
     }
     if let Some(key) = &key
         && let Some(known) = sql::idempotency_key(grant.tx(), caller.principal, key).await?
@@ -310,6 +330,7 @@ fn record(
         mode: new.mode,
         state: State::Queued,
         author: caller.principal,
+        asked: Some(Asked::by(caller).seal(keys, world, caller.tenant, "deployments", id.uuid())?),
         reason: new.reason.clone(),
         sealed_variables: keys.seal(world, &variables_place(caller.tenant, id), variables.as_bytes()),
         timeout_seconds: new.timeout_seconds,

@@ -22,7 +22,9 @@ use writ_wire::{
     page::{Page, PageQuery},
 };
 
-use crate::{approvals, archive, configurations, connections, deployments, model::Deploy, preflight};
+use crate::{
+    approvals, archive, configurations, connections, deployments, errands, model::Deploy, preflight,
+};
 
 /// The room's operations under `/api/v1`.
 pub fn routes(room: Deploy) -> OpenApiRouter {
@@ -33,6 +35,7 @@ pub fn routes(room: Deploy) -> OpenApiRouter {
         .routes(routes!(create_connection, list_connections))
         .routes(routes!(show_connection, delete_connection))
         .routes(routes!(preflight_connection))
+        .merge(errands::http::routes())
         .merge(uploads)
         .routes(routes!(show_configuration))
         .routes(routes!(create_deployment, list_deployments))
@@ -132,8 +135,7 @@ async fn upload_configuration(
     Query(query): Query<UploadQuery>,
     Bytes(packed): Bytes,
 ) -> Outcome<Recorded<Response>> {
-    let (configuration, receipt) =
-        configurations::create(room.gate(), &caller, &packed, query.origin).await?;
+    let (configuration, receipt) = configurations::create(room.gate(), &caller, packed, query.origin).await?;
     let location = format!("/api/v1/configurations/{}", configuration.id);
     Ok(Recorded(receipt.to_string(), created(&location, Configuration::from(configuration))?))
 }

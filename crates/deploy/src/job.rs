@@ -6,7 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 use writ_crypto::runner_token::RunnerClaims;
 use writ_gate::{Done, Entry, Grant, Outcome as Recorded, approvals};
-use writ_kernel::{Action, Caller, Error, Id, Result, TenantId, Timestamp};
+use writ_kernel::{Action, Caller, Error, Id, Result, TenantId, Timestamp, TraceId};
 use writ_store::serialize_on;
 use writ_wire::{deployments::State, errands::ErrandState};
 
@@ -97,11 +97,11 @@ impl Scheduler {
         }
         let waiting = sql::waiting(&mut gate.db().system_read().await?, ROUND).await?;
         for (tenant, deployment) in waiting {
-            tell(self.start(tenant, deployment).await);
+            tell(Box::pin(self.start(tenant, deployment)).await);
         }
         let waiting = errands::sql::waiting(&mut gate.db().system_read().await?, ROUND).await?;
         for (tenant, errand) in waiting {
-            tell(self.send(tenant, errand).await);
+            tell(Box::pin(self.send(tenant, errand)).await);
         }
         Ok(())
     }
@@ -130,7 +130,7 @@ impl Scheduler {
             environment: place.environment.id.uuid(),
             target: place.deployment.target.to_string(),
         };
-        self.launch(grant, run, Some(local_state)).await
+        self.launch(grant, run, place.deployment.trace, Some(local_state)).await
     }
 
     /// Starts a runner for an errand. Only what changes something needs the environment for itself.
@@ -160,7 +160,8 @@ impl Scheduler {
             return Ok(());
         }
         let environment = place.environment.id.uuid();
-        self.launch(grant, run, target.map(|target| LocalState { environment, target })).await
+        let local_state = target.map(|target| LocalState { environment, target });
+        self.launch(grant, run, place.errand.trace, local_state).await
     }
 
     /// Workers of other servers look at the same runs: what is free now stays free until the run is written down.
@@ -176,7 +177,13 @@ impl Scheduler {
     }
 
     /// Writes down that a runner is about to be started, then starts it.
-    async fn launch(&self, grant: Grant, run: RunRecord, local_state: Option<LocalState>) -> Result<()> {
+    async fn launch(
+        &self,
+        grant: Grant,
+        run: RunRecord,
+        trace: TraceId,
+        local_state: Option<LocalState>,
+    ) -> Result<()> {
         let gate = self.room.gate();
         let tenant = grant.tenant();
         let done = Done::with(json!({ "run": run.id, "for": run.work.as_str(), "deadline": run.deadline }));
@@ -191,8 +198,15 @@ impl Scheduler {
             exp: run.deadline.seconds() + TOKEN_BUFFER,
         };
         let token = tokens::sign(gate, &claims).await?;
-        let launch =
-            Launch { tenant, work: run.work.id(), run: run.id, token, deadline: run.deadline, local_state };
+        let launch = Launch {
+            tenant,
+            deployment: Id::from_uuid(run.work.id()),
+            run: run.id,
+            trace,
+            token,
+            deadline: run.deadline,
+            local_state,
+        };
         match self.launcher.launch(launch).await {
             Ok(process) => {
                 let mut tx = gate.db().tx(tenant).await?;

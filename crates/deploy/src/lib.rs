@@ -4,12 +4,15 @@
 mod approvals;
 mod archive;
 mod census;
+mod circumstances;
 mod configurations;
 mod connections;
 mod decision;
 mod deployments;
+mod errands;
 mod http;
 mod job;
+mod locks;
 mod model;
 pub mod ports;
 mod preflight;

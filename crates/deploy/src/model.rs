@@ -14,7 +14,7 @@ use writ_wire::{
     deployments::{self as wire, Mode, Outcome, Plan, State},
 };
 
-use crate::ports::Principals;
+use crate::{errands::Errand, ports::Principals};
 
 /// As many readers of output wait at once; waiting must not take the places of those who act.
 const READERS: usize = 256;
@@ -116,6 +116,8 @@ pub(crate) struct DeploymentRecord {
     pub(crate) mode: Mode,
     pub(crate) state: State,
     pub(crate) author: Id<Principal>,
+    /// The circumstances of the request, sealed; absent in rows of a release that did not keep them.
+    pub(crate) asked: Option<Vec<u8>>,
     pub(crate) reason: Option<Label>,
     /// The input variables, sealed: opened only for a run.
     pub(crate) sealed_variables: Vec<u8>,
@@ -167,10 +169,53 @@ impl RunState {
     }
 }
 
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    Deployment(Id<Deployment>),
+    Validation(Id<Errand>),
+    Unlock(Id<Errand>),
+}
+
+impl Work {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployment(_) => "deployment",
+            Self::Validation(_) => "validation",
+            Self::Unlock(_) => "unlock",
+        }
+    }
+
+    /// What it is called in evidence.
+    pub(crate) const fn noun(self) -> &'static str {
+        match self {
+            Self::Deployment(_) => "deployment",
+            Self::Validation(_) | Self::Unlock(_) => "errand",
+        }
+    }
+
+    /// The deployment, or the errand.
+    pub(crate) const fn id(self) -> Uuid {
+        match self {
+            Self::Deployment(id) => id.uuid(),
+            Self::Validation(id) | Self::Unlock(id) => id.uuid(),
+        }
+    }
+
+    pub(crate) fn parse(word: &str, id: Uuid) -> Result<Self> {
+        match word {
+            "deployment" => Ok(Self::Deployment(Id::from_uuid(id))),
+            "validation" => Ok(Self::Validation(Id::from_uuid(id))),
+            "unlock" => Ok(Self::Unlock(Id::from_uuid(id))),
+            _ => Err(Error::internal("a run is for nothing known")),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct RunRecord {
     pub(crate) id: Id<Run>,
-    pub(crate) deployment: Id<Deployment>,
+    pub(crate) work: Work,
     pub(crate) environment: Id<writ_kernel::Environment>,
     pub(crate) state: RunState,
     pub(crate) canary: String,

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use uuid::Uuid;
 use writ_crypto::SecretString;
-use writ_kernel::{Caller, Id, Principal, Result, Run, TenantId, Timestamp, TraceId};
+use writ_kernel::{Caller, Deployment, Id, Principal, Result, Run, TenantId, Timestamp, TraceId};
 
 /// A future in a box, as ports return them.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -42,8 +42,8 @@ pub trait Launcher: Send + Sync {
 pub struct Launch {
     /// The tenant.
     pub tenant: TenantId,
-    /// The deployment, or the errand.
-    pub work: Uuid,
+    /// The deployment; the errand, when the run is one of an errand.
+    pub deployment: Id<Deployment>,
     /// The run.
     pub run: Id<Run>,
     /// The trace of the deployment: what the runner does belongs to it.

@@ -3,10 +3,14 @@
 use serde_json::json;
 use uuid::Uuid;
 use writ_gate::{Done, Environment, Gate, Receipt, tenancy};
-use writ_kernel::{Action, Caller, Result};
-use writ_wire::connections::{Cloud, PreflightCheck, PreflightReport, StateBackend};
+use writ_kernel::{Action, Caller, Result, Timestamp};
+use writ_wire::connections::{Cloud, PreflightCheck, PreflightReport, StateBackend, Validated};
 
-use crate::{model::ConnectionRecord, references, sql};
+use crate::{
+    errands::{self, ErrandRecord},
+    model::ConnectionRecord,
+    references, sql,
+};
 
 /// Checks a connection and says what was found, row by row.
 pub(crate) async fn run(gate: &Gate, caller: &Caller, id: Uuid) -> Result<(PreflightReport, Receipt)> {
@@ -17,7 +21,8 @@ pub(crate) async fn run(gate: &Gate, caller: &Caller, id: Uuid) -> Result<(Prefl
     let Some(environment) = tenancy::environment(entry.tx(), connection.environment).await? else {
         return Err(entry.not_found("environment").await);
     };
-    let report = report(&connection, &environment);
+    let validation = errands::sql::last_validation(entry.tx(), connection.id).await?;
+    let report = report(&connection, &environment, validation, gate.world().now());
     // Looking at an unsound connection is what this is for, so policy is asked about its environment only.
     let resource =
         writ_gate::Resource::one("connection", connection.id).named(&connection.name).within(environment);
@@ -33,16 +38,59 @@ pub(crate) async fn run(gate: &Gate, caller: &Caller, id: Uuid) -> Result<(Prefl
     Ok((report, receipt))
 }
 
-/// Every row of the report. Deployments are refused while one fails.
-pub(crate) fn report(connection: &ConnectionRecord, environment: &Environment) -> PreflightReport {
+/// The row that says whether anybody can have the role assumed.
+const CONFUSED_DEPUTY: &str = "confused_deputy";
+
+/// The first row for which deployments are refused: one about the form, or that the last runner to try the connection
+/// could assume the role without its external id.
+pub(crate) fn blocking(
+    connection: &ConnectionRecord,
+    environment: &Environment,
+    validation: Option<ErrandRecord>,
+) -> Option<PreflightCheck> {
+    let tried = validation.into_iter().flat_map(|errand| errand.report);
+    form(connection, environment)
+        .into_iter()
+        .chain(tried.filter(|row| row.check == CONFUSED_DEPUTY))
+        .find(|row| row.status == "fail")
+}
+
+/// Every row of the report: of the form, and of the last time that a runner tried the connection.
+fn report(
+    connection: &ConnectionRecord,
+    environment: &Environment,
+    validation: Option<ErrandRecord>,
+    now: Timestamp,
+) -> PreflightReport {
+    let mut checks = form(connection, environment);
+    let validated = validation.as_ref().map(|errand| Validated {
+        errand: errand.id.uuid(),
+        state: errand.state,
+        at: errand.updated_at,
+        age_seconds: now.since(errand.updated_at).as_secs(),
+    });
+    match validation {
+        Some(errand) if !errand.report.is_empty() => checks.extend(errand.report),
+        Some(errand) => {
+            let told = errand.outcome.map_or_else(String::new, |outcome| outcome.detail);
+            checks.push(row("validation", false, told, "let a runner try the connection again"));
+        }
+        None => checks.extend([
+            later("reachability", "the state backend answers"),
+            later("authority", "a runner can borrow what the connection refers to"),
+        ]),
+    }
+    let passed = checks.iter().all(|check| check.status != "fail");
+    PreflightReport { passed, checks, validation: validated }
+}
+
+/// The rows about what stands in the connection. Nothing is done with it while one fails.
+pub(crate) fn form(connection: &ConnectionRecord, environment: &Environment) -> Vec<PreflightCheck> {
     let form = references::checks(&connection.target, &connection.backend, &connection.allowed_providers);
     let mut checks: Vec<PreflightCheck> = form.iter().map(of_form).collect();
     checks.extend(of_environment(connection, environment));
     checks.push(of_match(connection));
-    checks.push(later("reachability", "role, vault, service account and state backend answer"));
-    checks.push(later("authority", "the runner can borrow what the connection refers to"));
-    let passed = checks.iter().all(|check| check.status != "fail");
-    PreflightReport { passed, checks }
+    checks
 }
 
 fn row(check: &str, passed: bool, detail: String, fix: &str) -> PreflightCheck {
@@ -52,7 +100,7 @@ fn row(check: &str, passed: bool, detail: String, fix: &str) -> PreflightCheck {
 }
 
 fn later(check: &str, what: &str) -> PreflightCheck {
-    let detail = format!("{what}: only a runner can find out, and does so at the beginning of each run");
+    let detail = format!("{what}: only a runner can find out, and none has tried; ask for a validation");
     PreflightCheck { check: check.to_owned(), status: "skipped".to_owned(), detail, fix: None }
 }
 

@@ -13,7 +13,7 @@ use writ_wire::deployments::{Mode, State};
 use crate::model::{ConfigurationRecord, ConnectionRecord, DeploymentRecord};
 
 /// The id after which a page begins, and how many rows to fetch: one more than the page holds.
-fn window(page: &PageRequest, first: Uuid) -> Result<(Uuid, i64)> {
+pub(crate) fn window(page: &PageRequest, first: Uuid) -> Result<(Uuid, i64)> {
     let after = page.after.as_ref().map(|cursor| cursor.0.parse::<Id<()>>()).transpose();
     let after = after.map_err(|error| error.at("after"))?.map_or(first, Id::uuid);
     Ok((after, i64::from(page.limit) + 1))
@@ -230,6 +230,7 @@ pub(crate) struct DeploymentRow {
     mode: String,
     state: String,
     author: Uuid,
+    asked: Option<Vec<u8>>,
     reason: Option<String>,
     pub(crate) variables: Vec<u8>,
     timeout_seconds: i64,
@@ -255,6 +256,7 @@ impl DeploymentRow {
             mode: mode(&self.mode)?,
             state: state(&self.state)?,
             author: Id::from_uuid(self.author),
+            asked: self.asked,
             reason: self.reason.map(|text| text.parse()).transpose()?,
             sealed_variables: self.variables,
             timeout_seconds: unsigned(self.timeout_seconds)?,
@@ -283,8 +285,8 @@ pub(crate) async fn insert_deployment(tx: &mut Tx, new: &DeploymentRecord) -> Re
         sqlx::query(
             "INSERT INTO deployments (tenant_id, deployment_id, target, environment_id, connection_id, configuration_id, mode,
                state, author, reason, variables, timeout_seconds, plan_salt, cancel_requested, output_lines, trace,
-               created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, $14, $15, $15)",
+               created_at, updated_at, asked)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, $14, $15, $15, $16)",
         )
         .bind(tenant)
         .bind(new.id.uuid())
@@ -301,6 +303,7 @@ pub(crate) async fn insert_deployment(tx: &mut Tx, new: &DeploymentRecord) -> Re
         .bind(&new.plan_salt)
         .bind(new.trace.to_string())
         .bind(new.created_at.micros())
+        .bind(&new.asked)
         .execute(conn)
     })?;
     Ok(())
@@ -342,6 +345,26 @@ pub(crate) async fn deployments(
     })?;
     let records = rows.into_iter().map(DeploymentRow::parse).collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(records, page.limit, |deployment| deployment.id.to_string()))
+}
+
+/// Who asked for the newest deployment that had a permit to change what `of` is about to remove: the same target
+/// through the same connection.
+pub(crate) async fn last_to_apply(tx: &mut Tx, of: &DeploymentRecord) -> Result<Option<Id<Principal>>> {
+    let row = on!(tx, |conn, tenant| {
+        sqlx::query_as::<_, (Uuid,)>(
+            "SELECT author FROM deployments d
+             WHERE tenant_id = $1 AND environment_id = $2 AND connection_id = $3 AND target = $4 AND mode = 'apply'
+               AND EXISTS (SELECT 1 FROM runs r WHERE r.tenant_id = d.tenant_id AND r.deployment_id = d.deployment_id
+                 AND r.permit_id IS NOT NULL)
+             ORDER BY deployment_id DESC LIMIT 1",
+        )
+        .bind(tenant)
+        .bind(of.environment.uuid())
+        .bind(of.connection.uuid())
+        .bind(of.target.as_str())
+        .fetch_optional(conn)
+    })?;
+    Ok(row.map(|(author,)| Id::from_uuid(author)))
 }
 
 pub(crate) async fn unfinished(tx: &mut Tx) -> Result<i64> {
@@ -448,7 +471,7 @@ pub(crate) async fn waiting(tx: &mut SystemTx, limit: i64) -> Result<Vec<(Tenant
             "SELECT tenant_id, deployment_id FROM deployments d
              WHERE state IN ('queued', 'approved')
                AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.tenant_id = d.tenant_id
-                 AND r.environment_id = d.environment_id AND r.state IN ('starting', 'claimed'))
+                 AND r.environment_id = d.environment_id AND r.state IN ('starting', 'claimed') AND r.work <> 'validation')
                AND NOT EXISTS (SELECT 1 FROM deployments o WHERE o.tenant_id = d.tenant_id
                  AND o.environment_id = d.environment_id AND o.state IN ('queued', 'approved')
                  AND o.deployment_id < d.deployment_id)

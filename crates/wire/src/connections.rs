@@ -5,6 +5,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use writ_kernel::Timestamp;
 
+use crate::errands::ErrandState;
+
 /// Where a deployment acts. Holds names of things in the customer's cloud and nothing that opens them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "cloud", rename_all = "lowercase", rename_all_fields = "camelCase", deny_unknown_fields)]
@@ -135,15 +137,33 @@ pub struct PreflightReport {
     pub passed: bool,
     /// Each check.
     pub checks: Vec<PreflightCheck>,
+    /// The validation that the last rows come from; absent while no runner has tried the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validated>,
+}
+
+/// The last time a runner tried a connection.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Validated {
+    /// The errand.
+    pub errand: Uuid,
+    /// How it ended.
+    pub state: ErrandState,
+    /// When it ended.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// How long ago that is, in seconds.
+    pub age_seconds: u64,
 }
 
 /// One check of a preflight.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PreflightCheck {
     /// The stable word for machines.
     pub check: String,
-    /// `pass`, `fail`, or `skipped` for what only a runner can find out.
+    /// `pass`, `fail`, or `skipped` for what only a runner can find out, or could not for a row before it.
     pub status: String,
     /// What was found.
     pub detail: String,

@@ -5,6 +5,7 @@ pub mod approvals;
 pub mod configurations;
 pub mod connections;
 pub mod deployments;
+pub mod errands;
 pub mod evidence;
 pub mod identity;
 pub mod page;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use writ_kernel::Timestamp;
 
 use crate::{
-    connections::{Cloud, StateBackend},
+    connections::{Cloud, PreflightCheck, StateBackend},
     deployments::{Mode, Outcome, OutputLine, PlanBinding},
     policies::PlanFacts,
     tenancy::{EnvironmentKind, IsolationLevel},
@@ -25,7 +25,10 @@ use crate::{
 pub struct Claim {
     /// The run.
     pub run: Uuid,
-    /// The deployment.
+    /// What to do.
+    #[serde(default)]
+    pub task: Task,
+    /// The deployment, or the errand.
     pub deployment: Uuid,
     /// The tenant.
     pub tenant: Uuid,
@@ -63,6 +66,22 @@ pub struct Claim {
     pub heartbeat_seconds: u32,
     /// The trace all of this belongs to.
     pub trace: String,
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "task", rename_all = "snake_case", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum Task {
+    /// Plan a configuration, and apply the plan if it is permitted.
+    #[default]
+    Deploy,
+    /// Find out whether the connection can be used. There is no configuration and no target.
+    Validate,
+    /// Release exactly this lock of the target's state, once the control plane says so. There is no configuration.
+    Unlock {
+        /// The lock's id.
+        lock: String,
+    },
 }
 
 /// The answer to a heartbeat and to output.
@@ -208,6 +227,9 @@ pub struct Finish {
     /// The state after the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<StateMark>,
+    /// What a validation has found out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub report: Vec<PreflightCheck>,
     /// Whether nothing of the workspace is left.
     pub wiped: bool,
 }

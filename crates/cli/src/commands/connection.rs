@@ -8,15 +8,16 @@ use writ_client::Client;
 use writ_kernel::Name;
 use writ_wire::{
     connections::{Cloud, Connection, CreateConnection, PreflightReport, StateBackend},
+    errands::{Errand, ErrandState},
     tenancy::Environment,
 };
 
 use crate::{
     args::parsed,
-    commands::Context,
+    commands::{Context, errand},
     input,
     listing::{self, Handle, Listing, handle},
-    output::{Failure, details, table, when},
+    output::{Failure, details, when},
 };
 
 /// Where deployments act: references, never credentials.
@@ -43,6 +44,9 @@ pub(crate) enum Command {
         /// Its name or id.
         #[arg(value_parser = handle)]
         connection: Handle,
+        /// Let a disposable runner try it first: borrow what it refers to, and reach its state backend.
+        #[arg(long)]
+        connect: bool,
     },
 }
 
@@ -157,8 +161,17 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<ExitCode,
             client.delete::<()>(&format!("/api/v1/connections/{id}")).await?;
             context.output.done("removed");
         }
-        Command::Preflight { connection } => {
+        Command::Preflight { connection, connect } => {
             let id = listing::id::<Connection>(&client, &connection).await?;
+            if connect {
+                let path = format!("/api/v1/connections/{id}/validations");
+                let asked: Errand = client.post(&path, &()).await?;
+                context.output.note(format!("validation {}: a runner tries the connection", asked.id));
+                let ended = errand::wait(&client, asked.id).await?;
+                if matches!(ended.state, ErrandState::Cancelled) {
+                    context.output.note("the validation was cancelled");
+                }
+            }
             let report: PreflightReport =
                 client.post(&format!("/api/v1/connections/{id}/preflight"), &()).await?;
             context.output.result(&report, preflight);
@@ -246,16 +259,12 @@ const fn state(backend: &StateBackend) -> &'static str {
 }
 
 fn preflight(report: &PreflightReport) -> String {
-    let heading = ["STATUS", "CHECK", "FOUND"].map(str::to_owned).to_vec();
-    let rows = report
-        .checks
-        .iter()
-        .map(|check| vec![check.status.clone(), check.check.clone(), check.detail.clone()]);
-    let mut lines = vec![table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>())];
-    let failed = report.checks.iter().filter(|check| check.status == "fail");
-    lines.extend(
-        failed.filter_map(|check| check.fix.as_ref().map(|fix| format!("fix {}: {fix}", check.check))),
-    );
+    let mut lines = vec![errand::checks(&report.checks)];
+    if let Some(validation) = &report.validation {
+        let (age, state) = (validation.age_seconds, validation.state.as_str());
+        lines
+            .push(format!("a runner tried it {age} s ago and has {state}: validation {}", validation.errand));
+    }
     lines.push(if report.passed { "nothing blocks" } else { "something blocks" }.to_owned());
     lines.join("\n")
 }

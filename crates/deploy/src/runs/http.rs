@@ -7,7 +7,7 @@ use axum::{
 };
 use writ_kernel::{Caller, Id, Run};
 use writ_web::{
-    Bearer, Json, Outcome, Problem, Recorded, Trace,
+    Bearer, Json, Outcome, Problem, Recorded, Trace, belongs_to,
     openapi::{OpenApiRouter, routes},
 };
 use writ_wire::runner::{Claim, Finish, PlanDecision, Pulse, PushEvents, PushOutput, SubmitPlan};
@@ -40,6 +40,7 @@ impl FromRequestParts<Deploy> for Runner {
         let Bearer(token) = Bearer::from_request_parts(parts, room).await?;
         let trace = Trace::from_request_parts(parts, room).await?;
         let (caller, run) = runs::authenticate(room.gate(), &token, trace.id()).await?;
+        belongs_to(parts, caller.tenant);
         Ok(Self(caller, run))
     }
 }

@@ -3,28 +3,30 @@
 pub(crate) mod http;
 pub(crate) mod sql;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 use writ_crypto::{SecretBytes, Token};
-use writ_gate::{Done, Entry, Gate, Grant, Outcome as Recorded, Receipt};
+use writ_gate::{Done, Entry, Gate, Grant, Outcome as Recorded, Receipt, Resource};
 use writ_kernel::{
-    Action, Caller, Credential, Error, Id, PrincipalKind, Result, Run, Scopes, TenantId, TraceId, World,
+    Action, Caller, Credential, Environment, Error, Id, PrincipalKind, Result, Run, Scopes, TenantId,
+    TraceId, World,
 };
 use writ_redact::Canary;
 use writ_wire::{
-    deployments::{Outcome, Plan, State},
-    runner::{Claim, Finish, PlanDecision, Pulse, PushEvents, PushOutput, RunEvent, SubmitPlan},
+    deployments::{Mode, Outcome, Plan, State},
+    runner::{Claim, Finish, PlanDecision, Pulse, PushEvents, PushOutput, RunEvent, SubmitPlan, Task},
     tenancy::{EnvironmentKind, IsolationLevel},
 };
 
 use crate::{
     configurations, decision,
     deployments::{Place, outcome, place, variables},
-    model::{Deploy, RunRecord, RunState},
+    errands, locks,
+    model::{Deploy, RunRecord, RunState, Work},
     tokens,
 };
 
@@ -48,48 +50,115 @@ fn runner(world: &World, tenant: TenantId, run: Uuid, trace: TraceId) -> Result<
     })
 }
 
+/// What a run works at, and what is around it.
+pub(crate) enum Site {
+    /// A deployment.
+    Deployment(Box<Place>),
+    /// An errand.
+    Errand(Box<errands::Place>),
+}
+
+impl Site {
+    pub(crate) fn resource(&self) -> Resource {
+        match self {
+            Self::Deployment(place) => place.resource(),
+            Self::Errand(place) => place.resource(),
+        }
+    }
+
+    /// The same as the resource of its own runner.
+    pub(crate) fn own(&self, runner: &Caller) -> Resource {
+        self.resource().of(runner.principal)
+    }
+
+    fn pulse(&self) -> Pulse {
+        let cancel = match self {
+            Self::Deployment(place) => place.deployment.cancel_requested || place.deployment.state.is_final(),
+            Self::Errand(place) => place.errand.cancel_requested || place.errand.state.is_final(),
+        };
+        Pulse { cancel, release: None }
+    }
+}
+
 /// Takes a run with its one-time token. A second attempt, by whomever, is refused and on record.
 pub(crate) async fn claim(room: &Deploy, token: &str, trace: TraceId) -> Result<(Claim, Receipt)> {
     let gate = room.gate();
     let claims = tokens::verify(gate, token).await?;
     let caller = runner(gate.world(), claims.tenant, claims.run.uuid(), trace)?;
     let mut entry = gate.enter(&caller, Action::RunClaim).await?;
-    let Some((run, place)) = around(&mut entry, claims.run).await? else {
+    let Some((run, site)) = around(&mut entry, claims.run).await? else {
         return Err(entry.not_found("run").await);
     };
-    let mut grant = entry.admit(decision::own(&caller, &place)).await?;
+    let mut grant = entry.admit(site.own(&caller)).await?;
     let (session, hash) = Token::generate(gate.world(), "runner");
     let now = gate.world().now();
-    if run.deployment != claims.deployment || !sql::claim(grant.tx(), run.id, &hash, now).await? {
+    if run.work.id() != claims.deployment.uuid() || !sql::claim(grant.tx(), run.id, &hash, now).await? {
         return Err(grant.refuse(Error::unauthenticated("token_spent", "the run was claimed already")).await);
     }
+    let claim = match site {
+        Site::Deployment(place) => of_deployment(&mut grant, &run, *place, session.expose()).await?,
+        Site::Errand(place) => of_errand(&grant, &run, *place, session.expose())?,
+    };
+    let receipt = grant.commit(Done::with(json!({ run.work.noun(): run.work.id() }))).await?;
+    Ok((claim, receipt))
+}
+
+/// What the runner of a deployment needs to know.
+async fn of_deployment(grant: &mut Grant, run: &RunRecord, place: Place, session: &str) -> Result<Claim> {
     let configuration = crate::sql::configuration(grant.tx(), place.deployment.configuration.uuid()).await?;
     let configuration = configuration.ok_or_else(|| Error::not_found("configuration"))?;
-    let variables = variables(grant.keys(), caller.tenant, &place.deployment)?;
-    let receipt = grant.commit(Done::with(json!({ "deployment": place.deployment.id }))).await?;
-    let environment = &place.environment;
-    let claim = Claim {
+    let variables = variables(grant.keys(), grant.tenant(), &place.deployment)?;
+    let Place { deployment, connection, environment } = place;
+    Ok(Claim {
         run: run.id.uuid(),
-        deployment: place.deployment.id.uuid(),
-        tenant: caller.tenant.uuid(),
+        task: Task::Deploy,
+        deployment: deployment.id.uuid(),
+        tenant: grant.tenant().uuid(),
         environment: environment.name.to_string(),
         environment_kind: kind(&environment.kind)?,
-        target: place.deployment.target.to_string(),
-        mode: place.deployment.mode,
-        session: session.expose().to_owned(),
-        canary: canary(&run)?.text().to_owned(),
-        plan_salt: place.deployment.plan_salt,
+        target: deployment.target.to_string(),
+        mode: deployment.mode,
+        session: session.to_owned(),
+        canary: canary(run)?.text().to_owned(),
+        plan_salt: deployment.plan_salt,
         configuration_digest: configuration.digest,
-        cloud: place.connection.target,
-        backend: place.connection.backend,
-        allowed_providers: place.connection.allowed_providers,
+        cloud: connection.target,
+        backend: connection.backend,
+        allowed_providers: connection.allowed_providers,
         variables,
         minimum_isolation: level(environment.minimum_isolation),
         deadline: run.deadline,
         heartbeat_seconds: HEARTBEAT_SECONDS,
-        trace: place.deployment.trace.to_string(),
-    };
-    Ok((claim, receipt))
+        trace: deployment.trace.to_string(),
+    })
+}
+
+/// What the runner of an errand needs to know: it plans nothing, and gets no configuration.
+fn of_errand(grant: &Grant, run: &RunRecord, place: errands::Place, session: &str) -> Result<Claim> {
+    let errands::Place { errand, connection, environment } = place;
+    let (task, target) = errand.task.told();
+    Ok(Claim {
+        run: run.id.uuid(),
+        task,
+        deployment: errand.id.uuid(),
+        tenant: grant.tenant().uuid(),
+        environment: environment.name.to_string(),
+        environment_kind: kind(&environment.kind)?,
+        target,
+        mode: Mode::Plan,
+        session: session.to_owned(),
+        canary: canary(run)?.text().to_owned(),
+        plan_salt: String::new(),
+        configuration_digest: String::new(),
+        cloud: connection.target,
+        backend: connection.backend,
+        allowed_providers: Vec::new(),
+        variables: BTreeMap::new(),
+        minimum_isolation: level(environment.minimum_isolation),
+        deadline: run.deadline,
+        heartbeat_seconds: HEARTBEAT_SECONDS,
+        trace: errand.trace.to_string(),
+    })
 }
 
 /// The caller behind a session token of a run that is under way.
@@ -106,7 +175,7 @@ pub(crate) async fn authenticate(gate: &Gate, token: &str, trace: TraceId) -> Re
 
 /// The configuration to plan.
 pub(crate) async fn configuration(room: &Deploy, caller: &Caller, run: Id<Run>) -> Result<SecretBytes> {
-    let (_, place, mut grant) = reporting(room.gate(), caller, run).await?;
+    let (_, place, mut grant) = deploying(room.gate(), caller, run).await?;
     let keys = room.gate().seal().tenant(grant.tx()).await?;
     let archive = configurations::archive(grant.tx(), &keys, place.deployment.configuration).await?;
     grant.commit(Done::with(json!({ "configuration": place.deployment.configuration }))).await?;
@@ -115,11 +184,11 @@ pub(crate) async fn configuration(room: &Deploy, caller: &Caller, run: Id<Run>) 
 
 /// The runner lives.
 pub(crate) async fn beat(room: &Deploy, caller: &Caller, run: Id<Run>) -> Result<Pulse> {
-    let (run, place, mut grant) = reporting(room.gate(), caller, run).await?;
+    let (run, site, mut grant) = reporting(room.gate(), caller, run).await?;
     let now = grant.world().now();
     sql::beat(grant.tx(), run.id, now).await?;
     grant.commit_covered().await?;
-    Ok(pulse(&place))
+    Ok(site.pulse())
 }
 
 /// Keeps redacted output. The leaf at the run's end has a digest of all of it.
@@ -127,43 +196,53 @@ pub(crate) async fn output(room: &Deploy, caller: &Caller, run: Id<Run>, push: P
     if push.lines.len() > PUSH_LINES || push.lines.iter().any(|line| line.text.len() > LINE_BYTES) {
         return Err(Error::too_large("output_too_large", "one push has at most 2000 lines of 64 KiB"));
     }
-    let (run, place, mut grant) = reporting(room.gate(), caller, run).await?;
+    let (run, place, mut grant) = deploying(room.gate(), caller, run).await?;
+    let id = place.deployment.id;
+    let site = Site::Deployment(Box::new(place));
     if push.lines.iter().any(|line| sighted(&run, line.text.as_bytes())) {
-        return quarantine(room, grant, &run, &place).await;
+        return quarantine(room, grant, &run, site).await;
     }
     let now = grant.world().now();
     if sql::take_push(grant.tx(), run.id, push.push, now).await? {
-        sql::append_output(grant.tx(), place.deployment.id, &push.lines).await?;
+        sql::append_output(grant.tx(), id, &push.lines).await?;
     }
     grant.commit_covered().await?;
     room.wake();
-    Ok(pulse(&place))
+    Ok(site.pulse())
 }
 
-/// Puts what happened inside the run on record, one leaf for each push.
+/// Puts what happened inside the run on record, one leaf for each push. A report of a state lock is answered, and
+/// answered again when it is repeated, with whether the runner may release it.
 pub(crate) async fn events(room: &Deploy, caller: &Caller, run: Id<Run>, push: PushEvents) -> Result<Pulse> {
-    let (run, place, mut grant) = reporting(room.gate(), caller, run).await?;
+    let (run, site, mut grant) = reporting(room.gate(), caller, run).await?;
     if sighted_in(&run, &push.events)? {
-        return quarantine(room, grant, &run, &place).await;
+        return quarantine(room, grant, &run, site).await;
     }
     let now = grant.world().now();
-    if !sql::take_push(grant.tx(), run.id, push.push, now).await? {
-        grant.commit_covered().await?;
-        return Ok(pulse(&place));
-    }
-    let mut pulse = pulse(&place);
-    for event in &push.events {
-        match event {
-            RunEvent::Isolated { level, .. } => sql::set_isolation(grant.tx(), run.id, *level as u8).await?,
-            RunEvent::StateLocked { lock, holder } if is_dead_run(&mut grant, &place, holder).await? => {
-                let done = Done::with(json!({ "lock": lock, "holder": holder, "run": run.id }));
-                grant.also(Action::StateUnlock, &place.resource(), done.outcome(Recorded::Intent)).await?;
-                pulse.release = Some(lock.clone());
+    if sql::take_push(grant.tx(), run.id, push.push, now).await? {
+        for event in &push.events {
+            match event {
+                RunEvent::Isolated { level, .. } => {
+                    sql::set_isolation(grant.tx(), run.id, *level as u8).await?;
+                }
+                // What became of an errand, its end tells.
+                RunEvent::StateUnlocked { lock } if matches!(site, Site::Deployment(_)) => {
+                    let done = Done::with(json!({ "lock": lock, "run": run.id })).outcome(Recorded::Done);
+                    grant.also(Action::StateUnlock, &site.resource(), done).await?;
+                }
+                _ => {}
             }
-            _ => {}
+        }
+        grant.commit(Done::with(json!({ "run": run.id, "events": push.events }))).await?;
+    } else {
+        grant.commit_covered().await?;
+    }
+    let mut pulse = site.pulse();
+    for event in &push.events {
+        if let RunEvent::StateLocked { lock, holder } = event {
+            pulse.release = Box::pin(locks::release(room, caller, &run, &site, lock, holder)).await?;
         }
     }
-    grant.commit(Done::with(json!({ "run": run.id, "events": push.events }))).await?;
     Ok(pulse)
 }
 
@@ -174,9 +253,9 @@ pub(crate) async fn plan(
     run: Id<Run>,
     submitted: SubmitPlan,
 ) -> Result<PlanDecision> {
-    let (run, mut place, mut grant) = reporting(room.gate(), caller, run).await?;
+    let (run, mut place, mut grant) = deploying(room.gate(), caller, run).await?;
     if sighted_in(&run, &submitted)? {
-        return quarantine(room, grant, &run, &place).await;
+        return quarantine(room, grant, &run, Site::Deployment(Box::new(place))).await;
     }
     if place.deployment.state != State::Planning || run.permit.is_some() {
         return Err(Error::conflict("no_plan_expected", "the deployment is not being planned"));
@@ -191,11 +270,15 @@ pub(crate) async fn plan(
 
 /// The end of a run, told by itself.
 pub(crate) async fn finish(room: &Deploy, caller: &Caller, run: Id<Run>, finish: Finish) -> Result<Receipt> {
-    let (run, mut place, mut grant) = reporting(room.gate(), caller, run).await?;
+    let (run, site, mut grant) = reporting(room.gate(), caller, run).await?;
     if sighted_in(&run, &finish)? {
-        return quarantine(room, grant, &run, &place).await;
+        return quarantine(room, grant, &run, site).await;
     }
     sql::end(grant.tx(), run.id, RunState::Finished).await?;
+    let mut place = match site {
+        Site::Deployment(place) => *place,
+        Site::Errand(place) => return errands::work::finish(room, grant, &run, *place, finish).await,
+    };
     let before = place.deployment.state;
     if let Some((state, outcome)) = ending(&place, &run, &finish) {
         place.deployment.state = state;
@@ -236,11 +319,15 @@ pub(crate) async fn lose(room: &Deploy, tenant: TenantId, run: Uuid) -> Result<(
     let gate = room.gate();
     let caller = Caller::system(tenant, gate.world());
     let mut entry = gate.enter(&caller, Action::RunReport).await?;
-    let Some((run, mut place)) = around(&mut entry, Id::from_uuid(run)).await? else { return Ok(()) };
-    let mut grant = entry.admit(place.resource()).await?;
+    let Some((run, site)) = around(&mut entry, Id::from_uuid(run)).await? else { return Ok(()) };
+    let mut grant = entry.admit(site.resource()).await?;
     if !sql::end(grant.tx(), run.id, RunState::Lost).await? {
         return Ok(());
     }
+    let mut place = match site {
+        Site::Deployment(place) => *place,
+        Site::Errand(place) => return errands::work::lose(room, grant, &run, *place).await,
+    };
     let before = place.deployment.state;
     let (state, outcome) = if run.permit.is_some() {
         let hint = "plan again to see what is left; a state lock of this run can be released";
@@ -278,42 +365,37 @@ pub(crate) async fn gone(room: &Deploy, tenant: TenantId, run: Uuid) -> Result<(
     lose(room, tenant, run).await
 }
 
-/// Whether `holder`, as a state lock names it, is a run of the same deployment target that is certainly dead. A runner
-/// gives the tool its run as the name of its user: `writ-<run id>@<host>`.
-async fn is_dead_run(grant: &mut Grant, place: &Place, holder: &str) -> Result<bool> {
-    let run = holder
-        .strip_prefix("writ-")
-        .and_then(|rest| rest.split('@').next())
-        .and_then(|id| id.parse::<Uuid>().ok());
-    let Some(run) = run else { return Ok(false) };
-    let Some(run) = sql::find(grant.tx(), run).await? else { return Ok(false) };
-    let of_target =
-        crate::sql::deployment(grant.tx(), run.deployment.uuid()).await?.is_some_and(|deployment| {
-            deployment.target == place.deployment.target
-                && deployment.environment == place.deployment.environment
-        });
-    Ok(of_target && run.gone && matches!(run.state, RunState::Lost | RunState::Finished))
-}
-
 /// A run and what is around it, inside an entry.
-pub(crate) async fn around(entry: &mut Entry, run: Id<Run>) -> Result<Option<(RunRecord, Place)>> {
+pub(crate) async fn around(entry: &mut Entry, run: Id<Run>) -> Result<Option<(RunRecord, Site)>> {
     let Some(run) = sql::find(entry.tx(), run.uuid()).await? else { return Ok(None) };
-    Ok(place(entry, run.deployment.uuid()).await?.map(|place| (run, place)))
+    let site = match run.work {
+        Work::Deployment(id) => place(entry, id.uuid()).await?.map(|place| Site::Deployment(Box::new(place))),
+        Work::Validation(id) | Work::Unlock(id) => {
+            errands::place(entry, id.uuid()).await?.map(|place| Site::Errand(Box::new(place)))
+        }
+    };
+    Ok(site.map(|site| (run, site)))
 }
 
-async fn reporting(gate: &Gate, caller: &Caller, run: Id<Run>) -> Result<(RunRecord, Place, Grant)> {
+async fn reporting(gate: &Gate, caller: &Caller, run: Id<Run>) -> Result<(RunRecord, Site, Grant)> {
     let mut entry = gate.enter(caller, Action::RunReport).await?;
-    let Some((run, place)) = around(&mut entry, run).await? else { return Err(entry.not_found("run").await) };
+    let Some((run, site)) = around(&mut entry, run).await? else { return Err(entry.not_found("run").await) };
     if run.state != RunState::Claimed {
         return Err(entry.refuse(Error::unauthenticated("run_over", "the run is over")).await);
     }
-    let grant = entry.admit(decision::own(caller, &place)).await?;
-    Ok((run, place, grant))
+    let grant = entry.admit(site.own(caller)).await?;
+    Ok((run, site, grant))
 }
 
-fn pulse(place: &Place) -> Pulse {
-    let cancel = place.deployment.cancel_requested || place.deployment.state.is_final();
-    Pulse { cancel, release: None }
+/// [`reporting`], for what only the run of a deployment has to report.
+async fn deploying(gate: &Gate, caller: &Caller, run: Id<Run>) -> Result<(RunRecord, Place, Grant)> {
+    match reporting(gate, caller, run).await? {
+        (run, Site::Deployment(place), grant) => Ok((run, *place, grant)),
+        (_, Site::Errand(_), grant) => {
+            let error = Error::conflict("no_deployment", "the run is not one of a deployment");
+            Err(grant.refuse(error).await)
+        }
+    }
 }
 
 fn canary(run: &RunRecord) -> Result<Canary> {
@@ -331,18 +413,22 @@ fn sighted_in(run: &RunRecord, value: &impl Serialize) -> Result<bool> {
 }
 
 /// The canary showed: redaction does not hold in this run. Nothing of the push is kept and the run ends here.
-async fn quarantine<T>(room: &Deploy, mut grant: Grant, run: &RunRecord, place: &Place) -> Result<T> {
+async fn quarantine<T>(room: &Deploy, mut grant: Grant, run: &RunRecord, site: Site) -> Result<T> {
     sql::end(grant.tx(), run.id, RunState::Lost).await?;
-    let mut deployment = place.deployment.clone();
-    if matches!(deployment.state, State::Planning | State::Applying) {
-        deployment.state = if run.permit.is_some() { State::Lost } else { State::Failed };
-        let hint = "treat what this run could read as exposed, and report it";
-        deployment.outcome = Some(outcome(
-            "canary_seen",
-            "a secret of the run reached the control plane; the run was ended",
-            Some(hint),
-        ));
-        decision::advance(&mut grant, place.deployment.state, &deployment).await?;
+    let hint = "treat what this run could read as exposed, and report it";
+    let told = "a secret of the run reached the control plane; the run was ended";
+    let seen = outcome("canary_seen", told, Some(hint));
+    match site {
+        Site::Errand(place) => errands::work::ended(&mut grant, run, *place, seen).await?,
+        Site::Deployment(place) => {
+            let before = place.deployment;
+            if matches!(before.state, State::Planning | State::Applying) {
+                let mut deployment = before.clone();
+                deployment.state = if run.permit.is_some() { State::Lost } else { State::Failed };
+                deployment.outcome = Some(seen);
+                decision::advance(&mut grant, before.state, &deployment).await?;
+            }
+        }
     }
     grant.commit(Done::with(json!({ "run": run.id, "canary": "seen" })).outcome(Recorded::Fail)).await?;
     room.wake();
@@ -361,19 +447,19 @@ const fn level(number: u8) -> IsolationLevel {
     }
 }
 
-/// A run about to be started.
-pub(crate) fn fresh(world: &World, place: &Place) -> RunRecord {
+/// A run about to be started, for so many seconds.
+pub(crate) fn fresh(world: &World, work: Work, environment: Id<Environment>, seconds: u32) -> RunRecord {
     let now = world.now();
     RunRecord {
         id: world.id(),
-        deployment: place.deployment.id,
-        environment: place.environment.id,
+        work,
+        environment,
         state: RunState::Starting,
         canary: HEXLOWER.encode(&world.bytes::<20>()),
         isolation: None,
         permit: None,
         gone: false,
         heartbeat_at: now,
-        deadline: now.plus(std::time::Duration::from_secs(u64::from(place.deployment.timeout_seconds))),
+        deadline: now.plus(Duration::from_secs(u64::from(seconds))),
     }
 }

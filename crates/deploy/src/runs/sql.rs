@@ -6,12 +6,13 @@ use writ_kernel::{Deployment, Environment, Error, Id, Result, Run, TenantId, Tim
 use writ_store::{SystemTx, Tx, execute, on};
 use writ_wire::deployments::OutputLine;
 
-use crate::model::{RunRecord, RunState};
+use crate::model::{RunRecord, RunState, Work};
 
 #[derive(FromRow)]
 struct RunRow {
     run_id: Uuid,
     deployment_id: Uuid,
+    work: String,
     environment_id: Uuid,
     state: String,
     canary: String,
@@ -27,7 +28,7 @@ impl RunRow {
         let odd = |_| Error::internal("a number of a run is out of range");
         Ok(RunRecord {
             id: Id::from_uuid(self.run_id),
-            deployment: Id::from_uuid(self.deployment_id),
+            work: Work::parse(&self.work, self.deployment_id)?,
             environment: Id::from_uuid(self.environment_id),
             state: RunState::parse(&self.state)?,
             canary: self.canary,
@@ -43,12 +44,13 @@ impl RunRow {
 pub(crate) async fn insert(tx: &mut Tx, run: &RunRecord, now: Timestamp) -> Result<()> {
     execute!(tx, |conn, tenant| {
         sqlx::query(
-            "INSERT INTO runs (tenant_id, run_id, deployment_id, environment_id, state, canary, gone, pushes, heartbeat_at, deadline, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7, $8, $7)",
+            "INSERT INTO runs (tenant_id, run_id, deployment_id, work, environment_id, state, canary, gone, pushes, heartbeat_at, deadline, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $9, $8)",
         )
         .bind(tenant)
         .bind(run.id.uuid())
-        .bind(run.deployment.uuid())
+        .bind(run.work.id())
+        .bind(run.work.as_str())
         .bind(run.environment.uuid())
         .bind(run.state.as_str())
         .bind(&run.canary)
@@ -62,7 +64,7 @@ pub(crate) async fn insert(tx: &mut Tx, run: &RunRecord, now: Timestamp) -> Resu
 pub(crate) async fn find(tx: &mut Tx, id: Uuid) -> Result<Option<RunRecord>> {
     let row = on!(tx, |conn, tenant| {
         sqlx::query_as::<_, RunRow>(
-            "SELECT run_id, deployment_id, environment_id, state, canary, isolation, permit_id, gone, heartbeat_at, deadline
+            "SELECT run_id, deployment_id, work, environment_id, state, canary, isolation, permit_id, gone, heartbeat_at, deadline
              FROM runs WHERE tenant_id = $1 AND run_id = $2",
         )
         .bind(tenant)
@@ -80,11 +82,12 @@ pub(crate) async fn count_by_state(tx: &mut SystemTx) -> Result<Vec<(String, i64
     })
 }
 
-/// Whether a run of the environment is under way.
+/// Whether a run is under way that has the environment for itself: every one but those that only look.
 pub(crate) async fn busy(tx: &mut Tx, environment: Id<Environment>) -> Result<bool> {
     let row = on!(tx, |conn, tenant| {
         sqlx::query_as::<_, (Uuid,)>(
-            "SELECT run_id FROM runs WHERE tenant_id = $1 AND environment_id = $2 AND state IN ('starting', 'claimed') LIMIT 1",
+            "SELECT run_id FROM runs
+             WHERE tenant_id = $1 AND environment_id = $2 AND state IN ('starting', 'claimed') AND work <> 'validation' LIMIT 1",
         )
         .bind(tenant)
         .bind(environment.uuid())
@@ -259,12 +262,18 @@ pub(crate) async fn set_gone(tx: &mut Tx, id: Id<Run>) -> Result<()> {
     Ok(())
 }
 
-/// Processes of all tenants that nobody has seen dead yet, with their runs.
-pub(crate) async fn processes(tx: &mut SystemTx, limit: i64) -> Result<Vec<(TenantId, Uuid, String)>> {
+/// Processes of all tenants that nobody has seen dead yet, with their runs, in the order of these after `after`.
+pub(crate) async fn processes(
+    tx: &mut SystemTx,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<(TenantId, Uuid, String)>> {
     let rows = on!(tx, |conn| {
         sqlx::query_as::<_, (Uuid, Uuid, String)>(
-            "SELECT tenant_id, run_id, process FROM runs WHERE gone = 0 AND process IS NOT NULL ORDER BY run_id LIMIT $1",
+            "SELECT tenant_id, run_id, process FROM runs
+             WHERE gone = 0 AND process IS NOT NULL AND run_id > $1 ORDER BY run_id LIMIT $2",
         )
+        .bind(after)
         .bind(limit)
         .fetch_all(conn)
     })?;

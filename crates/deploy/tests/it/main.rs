@@ -13,5 +13,6 @@ mod connections;
 mod deciding;
 mod deployments;
 mod ending;
+mod errands;
 mod running;
 mod stage;

@@ -30,6 +30,7 @@ pub(crate) struct Stage {
     pub(crate) ann: Someone,
     /// A developer who may approve.
     pub(crate) bob: Someone,
+    operator: tokio::sync::Mutex<Option<Someone>>,
 }
 
 /// Remembers what it was to launch, and launches nothing.
@@ -114,7 +115,16 @@ impl Stage {
         ];
         let (app, launches) = (house.app(rooms), Arc::new(Launches::default()));
         let scheduler = Scheduler::new(room, launches.clone(), Terms::default());
-        Self { house, app, launches, scheduler, admin, ann, bob }
+        Self { house, app, launches, scheduler, admin, ann, bob, operator: Default::default() }
+    }
+
+    /// An operator; the same one each time.
+    pub(crate) async fn olga(&self) -> Someone {
+        let mut olga = self.operator.lock().await;
+        if olga.is_none() {
+            *olga = Some(self.house.person(&self.admin, "olga", &["operator"]).await);
+        }
+        olga.clone().unwrap()
     }
 
     /// Somebody with a key: no session lasts as long as an approval.

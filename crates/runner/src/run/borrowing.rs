@@ -6,7 +6,7 @@ use writ_crypto::SecretString;
 use writ_kernel::{Error, Result, Timestamp, World};
 use writ_wire::{
     connections::{Cloud, StateBackend},
-    runner::{Claim, RunEvent},
+    runner::{Claim, RunEvent, Task},
 };
 
 use super::{Bootstrap, uploader::Reports, voice::Voice};
@@ -58,7 +58,8 @@ impl Lease {
         };
         let partition = role_arn.parse::<crate::aws::RoleArn>()?.partition().to_owned();
         let policy = session_policy::for_plan(&partition, &claim.backend);
-        let phase = Arc::new(Mutex::new(Phase { name: "plan", policy }));
+        let name = if claim.task == Task::Deploy { "plan" } else { "unlock" };
+        let phase = Arc::new(Mutex::new(Phase { name, policy }));
         let lender = Lender::new(claim, bootstrap, world, Arc::clone(&phase))?;
         let resolver = Box::new(move || {
             let borrowing = lender.borrower();
@@ -123,7 +124,7 @@ impl Lease {
 }
 
 /// Makes a borrower for each session, since a session's policy depends on the phase.
-struct Lender {
+pub(super) struct Lender {
     sts: Sts,
     source: crate::aws::IdentitySource,
     role: String,
@@ -136,6 +137,17 @@ struct Lender {
 }
 
 impl Lender {
+    /// A lender for sessions of one kind only.
+    pub(super) fn once(
+        claim: &Claim,
+        bootstrap: &Bootstrap,
+        world: &World,
+        name: &'static str,
+        policy: SessionPolicy,
+    ) -> Result<Self> {
+        Self::new(claim, bootstrap, world, Arc::new(Mutex::new(Phase { name, policy })))
+    }
+
     fn new(claim: &Claim, bootstrap: &Bootstrap, world: &World, phase: Arc<Mutex<Phase>>) -> Result<Self> {
         let Cloud::Aws { role_arn, external_id, region, .. } = &claim.cloud else {
             return Err(Error::internal("a lender for another cloud"));
@@ -168,7 +180,7 @@ impl Lender {
         })
     }
 
-    fn borrower(&self) -> Result<Borrower> {
+    pub(super) fn borrower(&self) -> Result<Borrower> {
         let Phase { name, policy } = self.phase.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let tags = self.tags.iter().map(|(key, value)| (*key, value.as_str())).chain([("writ:phase", name)]);
         // As long as the run may last from now on, within what the service lends.

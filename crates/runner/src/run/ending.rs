@@ -6,6 +6,7 @@ use serde_json::Value;
 use writ_kernel::Error;
 use writ_redact::{Redactor, json};
 use writ_wire::{
+    connections::PreflightCheck,
     deployments::{Mode, Outcome},
     runner::StateMark,
 };
@@ -21,6 +22,8 @@ pub(super) struct Ending {
     pub(super) outcome: Outcome,
     /// The state after it, when it is known.
     pub(super) state: Option<StateMark>,
+    /// What a validation has found out.
+    pub(super) report: Vec<PreflightCheck>,
 }
 
 impl Ending {
@@ -33,7 +36,7 @@ impl Ending {
     pub(super) fn bad(code: &str, detail: impl Into<String>, hint: Option<&str>) -> Self {
         let (code, hint) = (code.to_owned(), hint.map(str::to_owned));
         let outcome = Outcome { code, detail: detail.into(), hint, outputs: BTreeMap::new() };
-        Self { succeeded: false, outcome, state: None }
+        Self { succeeded: false, outcome, state: None, report: Vec::new() }
     }
 
     /// It failed before, between or after the steps of the tool.

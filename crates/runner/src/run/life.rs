@@ -7,7 +7,7 @@ use tokio_util::task::AbortOnDropHandle;
 use writ_crypto::{SecretString, hash::sha256};
 use writ_kernel::{Error, Result, Timestamp, World};
 use writ_wire::{
-    runner::{Claim, Finish, Pulse, RunEvent},
+    runner::{Claim, Finish, Pulse, RunEvent, Task},
     tenancy::IsolationLevel,
 };
 
@@ -58,7 +58,9 @@ pub async fn live(
     let terms = Terms::of(&claim, &bootstrap, world.now());
     let (reports, uploading) = uploader::start(Arc::clone(&control), halt.clone(), terms.give_up);
     let _uploading = AbortOnDropHandle::new(uploading);
-    let voice = Arc::new(Voice::new(world.clone(), reports.clone(), halt.clone(), terms.stop_at));
+    // Nobody listens to an errand: what there is to know of it is in its report.
+    let heard = claim.task == Task::Deploy;
+    let voice = Arc::new(Voice::new(world.clone(), reports.clone(), halt.clone(), terms.stop_at, heard));
     voice.keep_quiet("canary", [claim.canary.as_str()]);
     voice.keep_quiet("run-token", [claim.session.as_str(), bootstrap.token.expose()]);
     let run = Run { bootstrap, claim, control, reports, voice, halt, world, terms };
@@ -108,7 +110,7 @@ impl Terms {
     }
 }
 
-type Preparing = AbortOnDropHandle<Result<(Tool, String)>>;
+pub(super) type Preparing = AbortOnDropHandle<Result<(Tool, String)>>;
 
 /// One run.
 pub(super) struct Run {
@@ -128,7 +130,7 @@ pub(super) struct Stage<'a> {
     pub(super) sandbox: Sandbox,
     pub(super) tool: Tool,
     pub(super) runner_digest: String,
-    local: Option<LocalState>,
+    pub(super) local: Option<LocalState>,
 }
 
 impl Run {
@@ -144,7 +146,14 @@ impl Run {
             Ok(workspace) => workspace,
             Err(error) => return (self.failed(&error).await, true),
         };
-        let ending = match Box::pin(self.inside(&workspace, mounts, launcher, preparing)).await {
+        let ending = match &self.claim.task {
+            Task::Deploy => Box::pin(self.inside(&workspace, mounts, launcher, preparing)).await,
+            Task::Validate => Ok(Box::pin(self.validate(&workspace, launcher, preparing)).await),
+            Task::Unlock { lock } => {
+                Box::pin(self.release(lock, &workspace, mounts, launcher, preparing)).await
+            }
+        };
+        let ending = match ending {
             Ok(ending) => ending,
             Err(error) => self.failed(&error).await,
         };
@@ -153,7 +162,7 @@ impl Run {
 
     /// The TCP ports that the tool may connect to: those its operator names, of emulators, and of its own credentials.
     /// Above all not port 80, where the metadata services of clouds give away the machine's identity.
-    fn reachable(&self, lease: Option<&Lease>) -> Vec<u16> {
+    pub(super) fn reachable(&self, lease: Option<&Lease>) -> Vec<u16> {
         let Bootstrap { connect_ports, aws_endpoints, .. } = &self.bootstrap;
         connect_ports.iter().copied().chain(aws_endpoints.ports()).chain(lease.map(Lease::port)).collect()
     }
@@ -190,8 +199,8 @@ impl Run {
         self.voice.say("runner", &format!("{name} {version}")).await;
         let mut stage = Stage { workspace, sandbox: sandbox(launcher)?, tool, runner_digest, local: None };
         write_override(workspace, &self.claim)?;
-        if let Some(refused) = self.isolate(&mut stage).await? {
-            return Ok(refused);
+        if self.isolate(&mut stage.sandbox, workspace).await? < self.claim.minimum_isolation {
+            return Err(too_low());
         }
         if let Some(path) = self.local_state()? {
             stage.local = Some(LocalState::open(path, mounts, workspace.root())?);
@@ -228,35 +237,32 @@ impl Run {
         Some(Ending::bad("static_gate_refused", detail, Some(first.hint)))
     }
 
-    /// Finds out what walls stand here, by starting something harmless behind them.
-    async fn isolate(&self, stage: &mut Stage<'_>) -> Result<Option<Ending>> {
-        stage.sandbox.hand_over(stage.workspace.root())?;
+    /// Finds out what walls stand here, by starting something harmless behind them. Each step must reach them again.
+    pub(super) async fn isolate(
+        &self,
+        sandbox: &mut Sandbox,
+        workspace: &Workspace,
+    ) -> Result<IsolationLevel> {
+        sandbox.hand_over(workspace.root())?;
         let probe = Job {
             program: "/bin/true".into(),
             args: Vec::new(),
             env: std::collections::BTreeMap::new(),
-            dir: stage.workspace.config(),
+            dir: workspace.config(),
             readable: Vec::new(),
             writable: Vec::new(),
         };
-        let mut process = stage.sandbox.launch(probe, stage.workspace).await?;
+        let mut process = sandbox.launch(probe, workspace).await?;
         let isolation = process.isolation().clone();
         process.ended().await?;
         let level = level(&isolation);
         self.reports.event(RunEvent::Isolated { level, layers: layers(&isolation) }).await;
         self.voice.say("runner", &format!("isolation: {level:?}").to_lowercase()).await;
-        if level < self.claim.minimum_isolation {
-            let detail = "this machine cannot isolate the tool as far as the environment demands";
-            let hint =
-                "run it on a newer kernel or as root, or lower the demanded isolation of this environment";
-            return Ok(Some(Ending::bad("isolation_too_low", detail, Some(hint))));
-        }
-        // Each step must reach it again.
-        stage.sandbox.minimum = isolation.level();
-        Ok(None)
+        sandbox.minimum = isolation.level();
+        Ok(level)
     }
 
-    fn local_state(&self) -> Result<Option<&std::path::Path>> {
+    pub(super) fn local_state(&self) -> Result<Option<&std::path::Path>> {
         match (&self.claim.backend, &self.bootstrap.local_state) {
             (writ_wire::connections::StateBackend::Local {}, Some(path)) => Ok(Some(path)),
             (writ_wire::connections::StateBackend::Local {}, None) => {
@@ -309,6 +315,7 @@ impl Run {
             output_digest,
             redactions: self.voice.redactions(),
             state: ending.state,
+            report: ending.report,
             wiped,
         };
         self.control
@@ -318,7 +325,14 @@ impl Run {
     }
 }
 
-fn sandbox(launcher: Launcher) -> Result<Sandbox> {
+/// The machine cannot do what the environment demands.
+pub(super) fn too_low() -> Error {
+    let detail = "this machine cannot isolate the tool as far as the environment demands";
+    Error::unavailable("isolation_too_low", detail)
+        .hint("run it on a newer kernel or as root, or lower the demanded isolation of this environment")
+}
+
+pub(super) fn sandbox(launcher: Launcher) -> Result<Sandbox> {
     Ok(Sandbox {
         launcher,
         account: Account::claim(ACCOUNTS)?,
@@ -329,7 +343,7 @@ fn sandbox(launcher: Launcher) -> Result<Sandbox> {
 }
 
 /// Before the workspace is handed over: afterwards nothing in it is to be trusted.
-fn write_override(workspace: &Workspace, claim: &Claim) -> Result<()> {
+pub(super) fn write_override(workspace: &Workspace, claim: &Claim) -> Result<()> {
     let content = backend::override_file(&claim.backend);
     backend::OVERRIDES.iter().try_for_each(|name| {
         std::fs::write(workspace.config().join(name), &content)

@@ -5,6 +5,9 @@
 //!                    └── heartbeats, output and events, all the while ──────────────────────────────────────────────────┘
 //! ```
 //!
+//! A run that is no deployment but an errand (`errand`) tries a connection or releases a lock instead, by the same
+//! means, and has no output.
+//!
 //! Everything the tool says goes through the run's redactor before it leaves (`voice`); plans and states never
 //! leave, only what [`binding`] and [`facts`] make of them. Reports are numbered and repeated until the control
 //! plane has taken them (`uploader`), and the tool waits while they cannot be delivered.
@@ -16,6 +19,7 @@ mod borrowing;
 mod control;
 pub mod declared;
 mod ending;
+mod errand;
 pub mod facts;
 mod life;
 mod speech;

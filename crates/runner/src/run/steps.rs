@@ -127,7 +127,7 @@ impl Run {
     /// its holder is a run that is certainly dead. Whether the step may be tried again.
     async fn unlocked(&self, drive: &Drive<'_>, outcome: &StepOutcome) -> Result<bool> {
         let Some(held) = &outcome.lock else { return Ok(false) };
-        let holder = self.voice.redact(&format!("{} since {}: {}", held.who, held.created, held.operation));
+        let holder = self.told(held);
         let lock = self.voice.redact(&held.id);
         let pulse = self.reports.ask(RunEvent::StateLocked { lock: lock.clone(), holder }).await?;
         if pulse.release.is_none_or(|release| release != held.id) {
@@ -215,7 +215,7 @@ impl Run {
         Ok(ending)
     }
 
-    fn step_failed(&self, outcome: &StepOutcome) -> Ending {
+    pub(super) fn step_failed(&self, outcome: &StepOutcome) -> Ending {
         Ending::of_step(outcome, self.because(outcome))
     }
 
@@ -226,7 +226,11 @@ impl Run {
     }
 
     /// A step whose output is said as it comes. Ends when the run is stopped or its time is up.
-    async fn step<T>(&self, step: &'static str, work: impl AsyncFnOnce(&Watch) -> Result<T>) -> Result<T> {
+    pub(super) async fn step<T>(
+        &self,
+        step: &'static str,
+        work: impl AsyncFnOnce(&Watch) -> Result<T>,
+    ) -> Result<T> {
         self.may_begin(step)?;
         let (sink, chunks) = mpsc::channel(CHUNKS);
         self.heard(step, self.watch(sink), chunks, work).await

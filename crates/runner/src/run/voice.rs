@@ -24,6 +24,8 @@ pub(super) struct Voice {
     reports: Reports,
     halt: Halt,
     stop_at: Timestamp,
+    /// Whether what is said leaves at all.
+    heard: bool,
     inner: Mutex<Inner>,
 }
 
@@ -38,11 +40,12 @@ struct Inner {
 
 impl Voice {
     /// A voice that waits for room until the run is stopped or it is `stop_at`.
-    pub(super) fn new(world: World, reports: Reports, halt: Halt, stop_at: Timestamp) -> Self {
+    /// Without being `heard`, everything goes through the redactor and nowhere else.
+    pub(super) fn new(world: World, reports: Reports, halt: Halt, stop_at: Timestamp, heard: bool) -> Self {
         let values = Values::new();
         let redactor = Redactor::new(&Rules::standard(), &values);
         let inner = Mutex::new(Inner { values, redactor, pending: Vec::new(), heard: 0, lost: 0 });
-        Self { world, reports, halt, stop_at, inner }
+        Self { world, reports, halt, stop_at, heard, inner }
     }
 
     /// From here on none of `secrets` is said, except those too short or common to be told from ordinary text.
@@ -163,7 +166,7 @@ impl Voice {
     /// Hands lines in. While there is no room, the tool waits; but a tool that is to end must not be kept from that, so
     /// once the run is stopped or its time is up, what finds no room is lost.
     async fn send(&self, step: &str, lines: Vec<String>) {
-        for text in lines {
+        for text in lines.into_iter().filter(|_| self.heard) {
             let line = OutputLine { sequence: 0, at: self.world.now(), step: step.to_owned(), text };
             tokio::select! {
                 biased;

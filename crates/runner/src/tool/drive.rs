@@ -28,6 +28,9 @@ use crate::{
 /// Where the tool looks for programs, like `git` and the shell of a provisioner.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
+/// The address of no resource.
+const NOTHING: &str = "terraform_data.writ_looks_for_a_lock";
+
 /// Backend settings that would hand a credential to the tool's disk and plan.
 const SENSITIVE: &[&str] = &[
     "access_key",
@@ -235,6 +238,24 @@ impl<'a> Drive<'a> {
             ));
         }
         self.heard("force-unlock", vec!["-force".to_owned(), id.to_owned()], watch).await
+    }
+
+    /// Who holds the lock of the state; `None` when nobody does. Found out by asking for the lock and wanting nothing:
+    /// the address is of no resource, and nothing would be removed.
+    ///
+    /// # Errors
+    /// [`StepOutcome::error`] when the state cannot be reached.
+    pub async fn holder(&self, watch: &Watch) -> Result<Option<LockHeld>> {
+        let args = ["rm", "-no-color", "-dry-run", "-lock-timeout=0s", NOTHING].map(str::to_owned).to_vec();
+        let outcome = self.heard("state", args, watch).await?;
+        if outcome.lock.is_some() || outcome.succeeded() {
+            return Ok(outcome.lock);
+        }
+        // Once it had the lock, it fails when there is no state yet.
+        match self.state(watch).await {
+            Ok(state) if state.lineage.is_none_or(|lineage| lineage.is_empty()) => Ok(None),
+            _ => Err(outcome.error()),
+        }
     }
 
     /// A step whose output is a document.

@@ -6,6 +6,7 @@ mod borrowing;
 mod cloud;
 mod common;
 mod credentials;
+mod errands;
 #[path = "../../../../tests/fakes/sts/mod.rs"]
 mod fake_sts;
 mod moto;

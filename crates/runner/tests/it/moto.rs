@@ -69,16 +69,45 @@ impl Moto {
         self.put(name, body).await;
     }
 
+    /// Whether there is an object.
+    pub(crate) async fn get(&self, path: &str) -> reqwest::StatusCode {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = client.get(format!("{}{path}", self.url)).header("authorization", signed_for("s3"));
+        request.send().await.unwrap().status()
+    }
+
+    /// Makes a table with a text as its key.
+    pub(crate) async fn table(&self, name: &str, key: &str) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let table = serde_json::json!({ "TableName": name, "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": [{ "AttributeName": key, "KeyType": "HASH" }],
+            "AttributeDefinitions": [{ "AttributeName": key, "AttributeType": "S" }] });
+        let request = client
+            .post(&self.url)
+            .header("authorization", signed_for("dynamodb"))
+            .header("x-amz-target", "DynamoDB_20120810.CreateTable")
+            .header("content-type", "application/x-amz-json-1.0")
+            .body(table.to_string());
+        assert!(request.send().await.unwrap().status().is_success());
+    }
+
     /// Puts a bucket, or an object into one.
     pub(crate) async fn put(&self, path: &str, body: &str) {
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        // Moto reads who asks out of this header and checks no signature.
-        let header = "AWS4-HMAC-SHA256 Credential=x/20261122/eu-central-1/s3/aws4_request, SignedHeaders=host, Signature=0";
-        let request =
-            client.put(format!("{}{path}", self.url)).header("authorization", header).body(body.to_owned());
+        let request = client
+            .put(format!("{}{path}", self.url))
+            .header("authorization", signed_for("s3"))
+            .body(body.to_owned());
         assert!(request.send().await.unwrap().status().is_success());
     }
+}
+
+/// Moto reads who asks out of this header and checks no signature.
+fn signed_for(service: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential=x/20261122/eu-central-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    )
 }
 
 fn state() -> StateBackend {

@@ -37,6 +37,8 @@ pub(crate) struct Plane {
     pub(crate) files: Vec<(String, String)>,
     pub(crate) variables: BTreeMap<String, Value>,
     pub(crate) mode: &'static str,
+    /// What the run is for; a deployment unless told.
+    pub(crate) task: Value,
     pub(crate) decision: Value,
     pub(crate) minimum: &'static str,
     pub(crate) cloud: Value,
@@ -137,14 +139,18 @@ impl Plane {
         let now = world(&Arc::new(System)).now();
         let id = "0192a000-0000-7000-8000-000000000001";
         let tree = self.files.iter().map(|(path, content)| (path.as_str(), content.as_bytes()));
-        json!({
+        let mut claim = json!({
             "run": id, "deployment": id, "tenant": id, "environment": "dev", "environmentKind": "dev",
             "target": "web", "mode": self.mode, "session": "writ_runner_session", "canary": canary().text(),
             "planSalt": SALT, "configurationDigest": format!("sha256:{}", hex(&file_tree(tree))),
             "cloud": self.cloud, "backend": self.backend, "allowedProviders": [],
             "variables": self.variables, "minimumIsolation": self.minimum,
             "deadline": now.plus(Duration::from_secs(self.seconds.into())), "heartbeatSeconds": 1, "trace": "0",
-        })
+        });
+        if !self.task.is_null() {
+            claim["task"] = self.task.clone();
+        }
+        claim
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use writ_kernel::{Error, Result};
 use writ_wire::connections::StateBackend;
 
 /// The most characters of inline policy and policy ARNs together (AWS STS API reference, `AssumeRole`).
@@ -16,6 +17,28 @@ pub struct SessionPolicy {
 }
 
 impl SessionPolicy {
+    /// A policy that somebody wrote: a document and managed policies.
+    ///
+    /// # Errors
+    /// `Invalid` when the document is not a JSON object, when there are more than ten managed policies, or one that is no
+    /// ARN, or when it is too large in all.
+    pub fn written(inline: Option<String>, arns: Vec<String>) -> Result<Self> {
+        let invalid = |why: &str| Error::invalid("malformed_session_policy", why);
+        if let Some(text) = &inline
+            && !serde_json::from_str::<Value>(text).is_ok_and(|policy| policy.is_object())
+        {
+            return Err(invalid("a policy document is a JSON object"));
+        }
+        if arns.len() > 10 || !arns.iter().all(|arn| arn.starts_with("arn:") && arn.contains(":policy/")) {
+            return Err(invalid("a session has at most ten managed policies, each named by its ARN"));
+        }
+        let policy = Self { inline, arns };
+        if policy.fits() {
+            return Ok(policy);
+        }
+        Err(invalid("a session policy has at most 2048 characters in all"))
+    }
+
     /// The policy document, as JSON.
     pub fn inline(&self) -> Option<&str> {
         self.inline.as_deref()

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod aws;
 pub mod password;
 pub mod postgres;
 #[cfg(feature = "testing")]

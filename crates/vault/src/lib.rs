@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod http;
+pub mod leases;
 pub mod ports;
 mod readers;
 mod room;

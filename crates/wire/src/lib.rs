@@ -8,6 +8,7 @@ pub mod deployments;
 pub mod errands;
 pub mod evidence;
 pub mod identity;
+pub mod leases;
 pub mod page;
 pub mod policies;
 pub mod runner;

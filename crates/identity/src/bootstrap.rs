@@ -60,11 +60,23 @@ pub async fn first_admin(gate: &Gate, platform: TenantId, admin: &Name) -> Resul
 ///
 /// # Errors
 /// `Conflict` when there is one.
-pub async fn first_admin_within(gate: &Gate, mut tx: Tx, admin: &Name) -> Result<SecretString> {
+pub async fn first_admin_within(gate: &Gate, tx: Tx, admin: &Name) -> Result<SecretString> {
+    Ok(found_platform(gate, tx, admin).await?.1)
+}
+
+/// [`first_admin_within`], for whom must know who the first administrator is.
+///
+/// # Errors
+/// `Conflict` when there is one.
+pub async fn found_platform(
+    gate: &Gate,
+    mut tx: Tx,
+    admin: &Name,
+) -> Result<(Id<Principal>, SecretString)> {
     let (platform, name): (_, Name) = (tx.tenant(), "platform".parse()?);
     let (_, person, token) =
         found_tenant(gate, &mut tx, platform, &name, admin, &["admin", "platform-admin"]).await?;
     let detail = json!({ "tenant": name, "admin": person.id });
     gate.found(tx, TraceId::new(gate.world()), Done::with(detail)).await?;
-    Ok(token)
+    Ok((Id::from_uuid(person.id.uuid()), token))
 }

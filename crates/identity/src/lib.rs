@@ -13,6 +13,6 @@ mod services;
 mod sql;
 mod tenancy;
 
-pub use bootstrap::{first_admin, first_admin_within};
+pub use bootstrap::{first_admin, first_admin_within, found_platform};
 pub use http::{Identity, routes};
 pub use policies::try_policies;

@@ -147,7 +147,8 @@ async fn rekey(
     Ok(Answered(receipt.to_string(), Json(InitResponse { shares: plain(&shares), enrolment_token: None })))
 }
 
-/// Replace the root key while serving. With shares, call it once for each.
+/// Replace the root key while serving. With shares, call it once for each: `progress` counts them, and is 0 again once
+/// the root key is replaced.
 #[utoipa::path(post, path = "/api/v1/sys/rotate", tag = "sys", request_body = UnsealRequest,
     responses((status = 200, body = SealStatus)))]
 async fn rotate(
@@ -159,7 +160,9 @@ async fn rotate(
     grant.commit(Done::plain().outcome(Recorded::Intent)).await?;
     let rotated = sys.seal().rotate_root(wanted.key.map(SecretString::new)).await;
     let done = match &rotated {
-        Ok(version) => Done::with(json!({ "version": version })).outcome(Recorded::Done),
+        Ok(Some(version)) => Done::with(json!({ "version": version })).outcome(Recorded::Done),
+        // A share was taken, and others are waited for.
+        Ok(None) => Done::with(json!({ "version": null })).outcome(Recorded::Done),
         Err(error) => Done::with(json!({ "code": error.code() })).outcome(Recorded::Fail),
     };
     let receipt =

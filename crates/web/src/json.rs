@@ -1,7 +1,7 @@
 //! JSON bodies, and what to say about broken ones without repeating them.
 
 use axum::{
-    extract::{FromRequest, Request},
+    extract::{FromRequest, OptionalFromRequest, Request},
     response::{IntoResponse, Response},
 };
 use http::{
@@ -30,6 +30,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         expect_json(request.headers())?;
         let Bytes(body) = Bytes::from_request(request, state).await?;
         Ok(Self(parse(&body)?))
+    }
+}
+
+/// No body at all is `None`; anything else is a body.
+impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        let headers = request.headers().clone();
+        let Bytes(body) = Bytes::from_request(request, state).await?;
+        if body.is_empty() {
+            return Ok(None);
+        }
+        expect_json(&headers)?;
+        Ok(Some(Self(parse(&body)?)))
     }
 }
 

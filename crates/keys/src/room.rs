@@ -1,0 +1,107 @@
+//! The room itself, and the keys it has ready.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use uuid::Uuid;
+use writ_crypto::{
+    Entropy, KeyRef,
+    envelope::Aad,
+    named::{Material, PreparedKey},
+};
+use writ_gate::{Gate, ReadGrant};
+use writ_kernel::{Error, Id, NamedKey, Result, TenantId, Timestamp};
+
+use crate::{model::Key, sql};
+
+/// The room of named keys. Cheap to clone.
+#[derive(Clone)]
+pub struct Keys(Arc<Inner>);
+
+struct Inner {
+    gate: Gate,
+    entropy: Arc<Entropy>,
+    ready: Mutex<HashMap<KeyRef, Arc<PreparedKey>>>,
+}
+
+/// As many key versions are held ready; others are opened again when needed.
+const READY: usize = 10_000;
+
+impl Keys {
+    /// The room behind `gate`. `entropy` is what the gate's world draws from; it says which sources contribute.
+    pub fn new(gate: Gate, entropy: Arc<Entropy>) -> Self {
+        Self(Arc::new(Inner { gate, entropy, ready: Mutex::default() }))
+    }
+
+    /// Forgets every key, when the server is sealed.
+    pub fn forget(&self) {
+        self.ready().clear();
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    pub(crate) fn entropy(&self) -> &Entropy {
+        &self.0.entropy
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.gate.world().now()
+    }
+
+    /// Forgets the versions of one key that was destroyed or trimmed.
+    pub(crate) fn forget_key(&self, key: Id<NamedKey>) {
+        self.ready().retain(|name, _| name.id != key.uuid());
+    }
+
+    /// One version of `key`, ready for use.
+    ///
+    /// # Errors
+    /// `unknown_key_version` when it was trimmed meanwhile.
+    pub(crate) async fn prepared(
+        &self,
+        grant: &mut ReadGrant,
+        key: &Key,
+        version: u32,
+    ) -> Result<Arc<PreparedKey>> {
+        let name = KeyRef { id: key.id.uuid(), version };
+        if let Some(known) = self.ready().get(&name).cloned() {
+            return Ok(known);
+        }
+        let sealed = sql::sealed_version(grant.tx(), key.id, version)
+            .await?
+            .ok_or_else(|| Error::invalid("unknown_key_version", "the key has no such version"))?;
+        let opened = grant.keys().open(&cell(grant.caller().tenant, key.id.uuid(), version), &sealed)?;
+        let prepared = Arc::new(Material::from_sealed_bytes(opened.expose())?.prepare(name)?);
+        let mut ready = self.ready();
+        if ready.len() >= READY {
+            ready.clear();
+        }
+        ready.insert(name, Arc::clone(&prepared));
+        drop(ready);
+        // Sealing forgets what is ready, and this may have come after that.
+        if self.gate().seal().is_closed() {
+            self.forget();
+        }
+        Ok(prepared)
+    }
+
+    fn ready(&self) -> MutexGuard<'_, HashMap<KeyRef, Arc<PreparedKey>>> {
+        self.0.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").finish_non_exhaustive()
+    }
+}
+
+/// Where the secret part of a version lives.
+pub(crate) fn cell(tenant: TenantId, key: Uuid, version: u32) -> Vec<u8> {
+    Aad::cell(tenant, "key_versions", key.as_bytes(), "sealed", u64::from(version))
+}

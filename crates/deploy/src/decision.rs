@@ -114,9 +114,9 @@ async fn permit(
     });
     let approvals = match &usable {
         Some(approval) => {
-            let votes = approvals::votes(entry.tx(), approval.id).await?;
-            let agreed = votes.iter().filter(|vote| vote.approve && standing.contains(&vote.principal));
-            u8::try_from(agreed.count()).unwrap_or(u8::MAX)
+            let agreed = approvals::agreed(entry.tx(), approval).await?;
+            let standing = agreed.iter().filter(|principal| standing.contains(principal));
+            u8::try_from(standing.count()).unwrap_or(u8::MAX)
         }
         None => 0,
     };
@@ -155,18 +155,18 @@ async fn standing_approvers(room: &Deploy, place: &Place, author: &Caller) -> Re
         return Ok(Vec::new());
     };
     let (_, policies) = room.gate().active_policies(&mut tx).await?;
-    let votes = approvals::votes(&mut tx, request.id).await?;
+    let agreed = approvals::agreed(&mut tx, &request).await?;
     drop(tx);
     let mut resource = Resource::one("approval", request.id).within(place.environment.clone());
     resource.author = Some(request.author);
     resource.owner = room.0.principals.accountable(author.tenant, request.author).await?;
     let mut standing = Vec::new();
-    for vote in votes.iter().filter(|vote| vote.approve && vote.principal != request.author) {
-        let person = room.0.principals.current(author.tenant, vote.principal, author.trace).await?;
+    for principal in agreed {
+        let person = room.0.principals.current(author.tenant, principal, author.trace).await?;
         let Some(person) = person else { continue };
         let facts = Facts::new(&person, &resource, &Circumstances::default(), room.gate().world().now());
         if policies.decide(Action::ApprovalDecide, &facts)?.allow {
-            standing.push(vote.principal);
+            standing.push(principal);
         }
     }
     Ok(standing)

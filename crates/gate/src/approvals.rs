@@ -208,14 +208,14 @@ pub async fn decide(tx: &mut Tx, request: &Request, reviewed: &str, vote: Vote) 
     Ok(state)
 }
 
-/// How many others agree.
+/// The others who agree, whoever they are by now.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn count(tx: &mut Tx, request: &Request) -> Result<u8> {
+pub async fn agreed(tx: &mut Tx, request: &Request) -> Result<Vec<Id<Principal>>> {
     let votes = votes(tx, request.id).await?;
-    let others = votes.iter().filter(|vote| vote.approve && vote.principal != request.author);
-    Ok(u8::try_from(others.count()).unwrap_or(u8::MAX))
+    let others = votes.into_iter().filter(|vote| vote.approve && vote.principal != request.author);
+    Ok(others.map(|vote| vote.principal).collect())
 }
 
 /// Consumes an approval: exactly one caller ever succeeds.
@@ -232,6 +232,6 @@ pub async fn consume(tx: &mut Tx, request: &Request, now: Timestamp) -> Result<(
 }
 
 async fn standing(tx: &mut Tx, request: &Request) -> Result<State> {
-    let enough = count(tx, request).await? >= request.quorum;
+    let enough = agreed(tx, request).await?.len() >= usize::from(request.quorum);
     Ok(if enough { State::Approved } else { State::Pending })
 }

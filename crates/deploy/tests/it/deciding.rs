@@ -104,6 +104,53 @@ on_both! {
         runner.finish(false, false, "refused").await;
         assert_eq!((stage.state(&deployment).await.as_str(), stage.outcome(&deployment).await.as_str()), ("refused", "policy_refused"));
         assert_eq!(stage.refusal("runtime.deployments.apply").await.as_deref(), Some("policy_refused"));
+        // The leaf tells the decision that it is about, and not the one that let the runner report.
+        let records = stage.records().await;
+        let refused = records.iter().find(|record| record.said() == "runtime.deployments.apply refuse").unwrap();
+        assert_eq!(refused.payload["decision"]["allow"], false);
+        assert_eq!(refused.payload["decision"]["policies"], json!(["tenant/no-deletes"]));
+    }
+
+    async fn a_permit_is_decided_under_the_circumstances_of_the_request(db: &TestDb) {
+        let stage = Stage::over(db).await;
+        for (network, decision) in [("192.0.2.0/24", "apply"), ("198.51.100.0/24", "refused")] {
+            let connection = stage.local(&network.replace(['.', '/'], "-"), 0).await;
+            let own = format!("@id(\"office\") forbid (principal, action == Writ::Action::\"runtime.deployments.apply\", resource)
+                unless {{ context has source && context.source.isInRange(ip(\"{network}\")) && context.sessionAgeSeconds > 0 }};");
+            let put = stage.app.send(&stage.admin, http::Method::PUT, "/api/v1/policies", &json!({ "policies": own })).await;
+            assert!(put.status.is_success(), "{put:?}");
+            stage.deploy(&connection).await;
+            let runner = stage.runner().await;
+            assert_eq!(runner.plan(&plan("01", &json!({ "create": 1 }))).await["decision"], decision, "{network}");
+            runner.finish(false, false, "ended").await;
+        }
+    }
+
+    async fn who_applied_last_removes_it_or_an_operator_and_no_other_developer(db: &TestDb) {
+        let stage = Stage::over(db).await;
+        let connection = stage.local("dev", 0).await;
+        stage.deploy(&connection).await;
+        let runner = stage.runner().await;
+        runner.plan(&plan("01", &json!({ "create": 1 }))).await;
+        runner.finish(true, false, "applied").await;
+        let olga = stage.olga().await;
+        for (who, decision) in [(&stage.bob, "refused"), (&stage.ann, "apply"), (&olga, "apply")] {
+            stage.tick();
+            let wanted = stage.wanted(&connection, &json!({ "mode": "destroy" })).await;
+            stage.post(who, "/api/v1/deployments", &wanted).await;
+            let runner = stage.runner().await;
+            assert_eq!(runner.plan(&plan("02", &json!({ "delete": 1 }))).await["decision"], decision);
+            runner.finish(true, false, "destroyed").await;
+        }
+        // What nobody applied is nobody's to remove, but an operator's.
+        for (who, decision) in [(&stage.ann, "refused"), (&olga, "apply")] {
+            stage.tick();
+            let wanted = stage.wanted(&connection, &json!({ "mode": "destroy", "target": "other" })).await;
+            stage.post(who, "/api/v1/deployments", &wanted).await;
+            let runner = stage.runner().await;
+            assert_eq!(runner.plan(&plan("03", &json!({ "delete": 1 }))).await["decision"], decision);
+            runner.finish(true, false, "destroyed").await;
+        }
     }
 
     async fn a_region_that_the_connection_does_not_name_is_refused(db: &TestDb) {

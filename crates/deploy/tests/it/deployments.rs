@@ -31,6 +31,29 @@ on_both! {
         assert_eq!(stage.get(&stage.ann, "/api/v1/deployments").await["items"].as_array().unwrap().len(), 1);
     }
 
+    async fn a_target_that_is_no_name_is_not_looked_for(db: &TestDb) {
+        let stage = Stage::over(db).await;
+        for target in ["%00", "a%00b", "..", "Web"] {
+            let answer = stage.app.get(&stage.ann, &format!("/api/v1/deployments?target={target}")).await;
+            assert_eq!(answer.status.as_u16(), 400, "{answer:?}");
+        }
+    }
+
+    async fn a_connection_is_removed_or_used_and_never_both(db: &TestDb) {
+        let stage = Stage::over(db).await;
+        for round in 0..8 {
+            let connection = stage.local(&format!("dev-{round}"), 0).await;
+            let wanted = stage.wanted(&connection, &json!({})).await;
+            let path = format!("/api/v1/connections/{connection}");
+            let nothing = json!({});
+            let (begun, removed) = tokio::join!(
+                stage.app.send(&stage.ann, Method::POST, "/api/v1/deployments", &wanted),
+                stage.app.send(&stage.admin, Method::DELETE, &path, &nothing),
+            );
+            assert_ne!(begun.status.is_success(), removed.status.is_success(), "{begun:?} {removed:?}");
+        }
+    }
+
     async fn bad_requests_are_told_what_is_wrong(db: &TestDb) {
         let stage = Stage::over(db).await;
         let connection = stage.local("dev", 0).await;

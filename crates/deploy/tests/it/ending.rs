@@ -77,6 +77,27 @@ on_both! {
         assert_eq!(stage.state(&deployment).await, "failed");
     }
 
+    async fn a_process_that_died_is_noticed_behind_any_number_of_others(db: &TestDb) {
+        let stage = Stage::over(db).await;
+        let connection = stage.local("dev", 0).await;
+        stage.deploy(&connection).await;
+        stage.runner().await.finish(false, false, "ended").await;
+        let mut tx = db.db.tx(stage.admin.tenant()).await.unwrap();
+        for number in 0..250 {
+            let id = uuid::Uuid::from_u128(number);
+            writ_store::execute!(tx, |conn, tenant| sqlx::query(
+                "INSERT INTO runs (tenant_id, run_id, deployment_id, environment_id, state, canary, process, gone, pushes, heartbeat_at, deadline, created_at)
+                 SELECT tenant_id, $2, deployment_id, environment_id, 'finished', canary, 'elsewhere', 0, 0, heartbeat_at, deadline, created_at
+                 FROM runs WHERE tenant_id = $1 AND process <> 'elsewhere'").bind(tenant).bind(id).execute(conn)).unwrap();
+        }
+        tx.commit().await.unwrap();
+        let deployment = stage.deploy(&connection).await;
+        let run = stage.runner().await.run().to_owned();
+        stage.launches.died(&run);
+        stage.round().await;
+        assert_eq!((stage.state(&deployment).await.as_str(), stage.outcome(&deployment).await.as_str()), ("failed", "runner_lost"));
+    }
+
     async fn after_a_lost_run_the_environment_is_free(db: &TestDb) {
         let stage = Stage::over(db).await;
         let connection = stage.local("dev", 0).await;

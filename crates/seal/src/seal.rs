@@ -157,11 +157,7 @@ impl Seal {
         if self.is_closed()
             && let Some(kek) = self.key_encryption_key(&stored, key).await?
         {
-            let mut tx = self.0.db.system_read().await?;
-            let rows = sql::roots(&mut tx).await?;
-            let kek = DataKey::from_secret(kek);
-            let roots = rows.iter().map(|row| Root::open(&kek, row)).collect::<Result<Vec<_>>>();
-            let roots = roots.map_err(|error| wrong_key().because(error))?;
+            let roots = self.read_roots(kek).await?;
             self.opened(Roots::new(roots)?);
         }
         self.status().await
@@ -211,10 +207,11 @@ impl Seal {
     /// The keys of the transaction's tenant.
     ///
     /// # Errors
-    /// `Sealed`; `Unauthenticated` when there is no such tenant (its keys were destroyed).
+    /// `Sealed`, also when another server rotated the root key and people must unseal this one again;
+    /// `Unauthenticated` when there is no such tenant (its keys were destroyed).
     pub async fn tenant(&self, tx: &mut Tx) -> Result<Arc<TenantKeys>> {
         let tenant = tx.tenant();
-        let root = {
+        let mut root = {
             let state = self.state();
             let open = state.open.as_ref().ok_or_else(Error::sealed)?;
             if let Some(keys) = open.tenants.get(&tenant) {
@@ -225,6 +222,9 @@ impl Seal {
         let row = sql::tenant_key(tx).await?;
         let row =
             row.ok_or_else(|| Error::unauthenticated("unknown_tenant", "the credential is not valid"))?;
+        if !root.knows(&row.private)? {
+            root = self.newer_than(&root).await?;
+        }
         let private = HybridPrivate::from_seed(root.ring.open(&tenant_aad(tenant), &row.private)?)?;
         let ring = data_ring(tenant, &private, sql::data_keys(tx).await?)?;
         let keys = Arc::new(TenantKeys { tenant, private, ring });
@@ -244,6 +244,7 @@ impl Seal {
     pub async fn create_tenant(&self, tx: &mut Tx) -> Result<()> {
         let (root, world, tenant) = (self.root()?, &self.0.world, tx.tenant());
         if !sql::hold_root(tx, root.ring.active().version.into()).await? {
+            self.newer_than(&root).await?;
             return Err(Error::unavailable("contention", "the root key is being rotated; try again"));
         }
         let private = HybridPrivate::generate(world)?;
@@ -257,15 +258,14 @@ impl Seal {
 
     /// Makes a new root key and seals every tenant's private key under it, while the seal stays open and serves.
     /// Old root keys are destroyed at the end; a crash on the way leaves both, and doing it again finishes it.
-    /// `key` is what would unseal: the new root key is sealed under the same protection.
+    /// `key` is what would unseal: the new root key is sealed under the same protection. Returns the version of the new
+    /// root key; `None` when more shares are needed first, which [`Seal::status`] counts.
     ///
     /// # Errors
     /// `Sealed`; `Unauthenticated` when `key` is wrong; `Conflict` when it is being rotated already.
-    pub async fn rotate_root(&self, key: Option<SecretString>) -> Result<u32> {
+    pub async fn rotate_root(&self, key: Option<SecretString>) -> Result<Option<u32>> {
         let stored = self.stored().await?.ok_or_else(Error::sealed)?;
-        let kek = self.key_encryption_key(&stored, key).await?.ok_or_else(|| {
-            Error::unauthenticated("more_shares", "more shares are needed to rotate the root key")
-        })?;
+        let Some(kek) = self.key_encryption_key(&stored, key).await? else { return Ok(None) };
         let kek = DataKey::from_secret(kek);
         let world = &self.0.world;
         let mut tx = self.0.db.system_tx().await?;
@@ -284,7 +284,32 @@ impl Seal {
         let roots = self.use_roots(roots)?;
         self.reseal_tenants(&roots).await?;
         self.use_roots(vec![only])?;
-        Ok(version)
+        Ok(Some(version))
+    }
+
+    /// The root keys of after a rotation: this server's own, or another's. Then a protection that opens by itself does
+    /// so again; any other waits for people, with the seal closed, since the keys that are held open nothing new.
+    async fn newer_than(&self, old: &Roots) -> Result<Arc<Roots>> {
+        let held = self.root()?;
+        if held.ring.active() != old.ring.active() {
+            return Ok(held);
+        }
+        let stored = self.stored().await?.ok_or_else(Error::sealed)?;
+        if !matches!(stored, Stored::DevFile | Stored::Pkcs11(_)) {
+            self.close();
+            return Err(Error::sealed().context("another server rotated the root key"));
+        }
+        let kek = self.key_encryption_key(&stored, None).await?.ok_or_else(Error::sealed)?;
+        let roots = self.read_roots(kek).await?;
+        self.use_roots(roots)
+    }
+
+    /// Every root key there is.
+    async fn read_roots(&self, kek: SecretKey) -> Result<Vec<Root>> {
+        let rows = sql::roots(&mut self.0.db.system_read().await?).await?;
+        let kek = DataKey::from_secret(kek);
+        let roots = rows.iter().map(|row| Root::open(&kek, row)).collect::<Result<_>>();
+        roots.map_err(|error| wrong_key().because(error))
     }
 
     fn use_roots(&self, roots: Vec<Root>) -> Result<Arc<Roots>> {
@@ -439,6 +464,12 @@ impl Roots {
         let names = keys.iter().map(|root| (root.name, SecretKey::new(*root.key.expose())));
         let ring = key_ring(names.collect())?;
         Ok(Self { keys, ring })
+    }
+
+    /// Whether one of them sealed this.
+    fn knows(&self, sealed: &[u8]) -> Result<bool> {
+        let by = writ_crypto::envelope::Envelope::parse(sealed)?.header.key;
+        Ok(self.keys.iter().any(|root| root.name == by))
     }
 }
 

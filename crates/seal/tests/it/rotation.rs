@@ -22,7 +22,7 @@ on_both! {
         let (vault, _) = Vault::new(db, Protection::DevFile).await;
         let (a, b) = (vault.tenant().await, vault.tenant().await);
         let (of_a, of_b) = (sealed(&vault.seal, db, a, "of a").await, sealed(&vault.seal, db, b, "of b").await);
-        assert_eq!(vault.seal.rotate_root(None).await.unwrap(), 2);
+        assert_eq!(vault.seal.rotate_root(None).await.unwrap(), Some(2));
         assert_eq!(versions(db).await, [2]);
         assert_eq!(opened(&vault.seal, db, a, &of_a).await.unwrap().expose(), b"of a");
         let after = vault.tenant().await;
@@ -53,7 +53,7 @@ on_both! {
         let value = sealed(&vault.seal, db, tenant, "still here").await;
         for version in 2..5 {
             let key = Some(secret("correct horse battery"));
-            assert_eq!(vault.seal.rotate_root(key).await.unwrap(), version);
+            assert_eq!(vault.seal.rotate_root(key).await.unwrap(), Some(version));
         }
         vault.rekey(passphrase("another horse entirely")).await.unwrap();
         let seal = vault.restarted();
@@ -75,12 +75,41 @@ on_both! {
 
     async fn it_takes_as_many_shares_as_unsealing(db: &TestDb) {
         let (vault, shares) = Vault::new(db, SHAMIR).await;
-        let few = vault.seal.rotate_root(Some(secret(shares[0].expose()))).await.unwrap_err();
-        assert_eq!(few.code(), "more_shares");
-        assert_eq!(vault.seal.rotate_root(Some(secret(shares[1].expose()))).await.unwrap(), 2);
+        assert_eq!(vault.seal.rotate_root(Some(secret(shares[0].expose()))).await.unwrap(), None);
+        assert_eq!(vault.seal.status().await.unwrap().progress, 1);
+        assert_eq!(vault.seal.rotate_root(Some(secret(shares[1].expose()))).await.unwrap(), Some(2));
         let seal = vault.restarted();
         seal.unseal(Some(secret(shares[2].expose()))).await.unwrap();
         assert!(!seal.unseal(Some(secret(shares[0].expose()))).await.unwrap().sealed);
+    }
+
+    async fn another_server_takes_over_what_opens_by_itself(db: &TestDb) {
+        let (vault, _) = Vault::new(db, Protection::DevFile).await;
+        let tenant = vault.tenant().await;
+        let value = sealed(&vault.seal, db, tenant, "still here").await;
+        let other = vault.restarted();
+        other.unseal(None).await.unwrap();
+        vault.seal.rotate_root(None).await.unwrap();
+        assert_eq!(opened(&other, db, tenant, &value).await.unwrap().expose(), b"still here");
+        // It makes tenants under the new root key, too.
+        let mut tx = db.db.tx(db.db.world().id()).await.unwrap();
+        let fresh = tx.tenant();
+        other.create_tenant(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+        vault.seal.tenant(&mut db.db.read(fresh).await.unwrap()).await.unwrap();
+    }
+
+    async fn another_server_that_people_open_closes(db: &TestDb) {
+        let (vault, _) = Vault::new(db, passphrase("correct horse battery")).await;
+        let tenant = vault.tenant().await;
+        let other = vault.restarted();
+        other.unseal(Some(secret("correct horse battery"))).await.unwrap();
+        vault.seal.rotate_root(Some(secret("correct horse battery"))).await.unwrap();
+        let error = other.tenant(&mut db.db.read(tenant).await.unwrap()).await.err().unwrap();
+        assert_eq!(error.kind(), Kind::Sealed);
+        assert!(other.is_closed());
+        other.unseal(Some(secret("correct horse battery"))).await.unwrap();
+        other.tenant(&mut db.db.read(tenant).await.unwrap()).await.unwrap();
     }
 
     async fn tenants_created_meanwhile_stay_readable(db: &TestDb) {

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod backup;
 mod crypt;
 mod entropy;
+pub mod fields;
 mod find;
 mod http;
 mod job;

@@ -1,6 +1,7 @@
 //! The room's face: translate, call a verb, translate back.
 
 mod data;
+mod fields;
 mod keys;
 mod moving;
 mod randomness;
@@ -34,6 +35,7 @@ pub fn routes(room: Keys) -> OpenApiRouter {
         .merge(moving::routes())
         .merge(data::routes())
         .merge(transit::routes())
+        .merge(fields::routes())
         .merge(randomness::routes())
         .layer(body_limit(LARGEST_BODY))
         .with_state(room)

@@ -1,6 +1,6 @@
 //! A tenant with two environments, and people in them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use data_encoding::BASE64;
 use http::Method;
@@ -22,6 +22,8 @@ pub struct Stage {
     pub keeper: Someone,
     /// A developer of `dev` only.
     pub ann: Someone,
+    /// The receipt of the answer that came last.
+    receipt: Mutex<String>,
 }
 
 impl Stage {
@@ -47,11 +49,14 @@ impl Stage {
         let ann = house.again(&ann).await;
         let prod = environments.pop().unwrap();
         let dev = environments.pop().unwrap();
-        Self { house, app, room, admin, dev, prod, keeper, ann }
+        let (keeper, ann) = (lasting(&app, &keeper).await, lasting(&app, &ann).await);
+        Self { house, app, room, admin, dev, prod, keeper, ann, receipt: Mutex::default() }
     }
 
     pub async fn post(&self, who: &Someone, path: &str, body: &Value) -> Answer {
-        self.app.send(who, Method::POST, path, body).await
+        let answer = self.app.send(who, Method::POST, path, body).await;
+        self.receipt.lock().unwrap().clone_from(&answer.header("writ-receipt").to_owned());
+        answer
     }
 
     /// What a call answers that must succeed.
@@ -86,9 +91,25 @@ impl Stage {
         Rotator::new(self.room.clone()).round().await.unwrap()
     }
 
+    /// The record of the call that was answered last.
     pub async fn last(&self) -> Record {
-        self.house.records(self.admin.tenant()).await.pop().unwrap()
+        let receipt = self.receipt.lock().unwrap().clone();
+        let of_it = |record: &Record| receipt.contains(&text(&record.leaf["id"]));
+        self.house.records(self.admin.tenant()).await.into_iter().find(of_it).unwrap()
     }
+
+    /// How many records say this.
+    pub async fn said(&self, what: &str) -> usize {
+        self.house.records(self.admin.tenant()).await.iter().filter(|record| record.said() == what).count()
+    }
+}
+
+/// The same person, with a key instead of a session that ends.
+async fn lasting(app: &App, who: &Someone) -> Someone {
+    let wanted = json!({ "label": "laptop", "scopes": ["*"], "expiresAt": "2027-06-01T00:00:00Z" });
+    let made = app.send(who, Method::POST, "/api/v1/api-keys", &wanted).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    Someone { token: text(&made.json()["secret"]), caller: who.caller.clone() }
 }
 
 pub fn text(value: &Value) -> String {

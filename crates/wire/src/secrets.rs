@@ -485,3 +485,42 @@ pub struct Reader {
     /// Which version last.
     pub last_version: u32,
 }
+
+/// How much is stored.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageUsage {
+    /// The first day of the month, `YYYY-MM-DD`.
+    pub period_start: String,
+    /// The last day of the month.
+    pub period_end: String,
+    /// Today.
+    pub as_of: String,
+    /// When it was measured.
+    #[schema(value_type = String, format = DateTime)]
+    pub last_sampled_at: Timestamp,
+    /// How many bytes are stored.
+    pub total_bytes: u64,
+    /// The same as `totalBytes`: no samples are kept.
+    pub month_average_bytes: u64,
+    /// Gigabytes of 2^30 bytes, times the part of the month that is over.
+    pub gb_months_accrued: f64,
+    /// The same by what is stored.
+    pub categories: Vec<StorageCategory>,
+}
+
+/// How much of one sort is stored.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageCategory {
+    /// What: `secrets`.
+    pub id: String,
+    /// How many bytes.
+    pub bytes: u64,
+    /// How many versions.
+    pub items: u64,
+    /// The same as `bytes`: no samples are kept.
+    pub month_average_bytes: u64,
+    /// Gigabytes of 2^30 bytes, times the part of the month that is over.
+    pub gb_months_accrued: f64,
+}

@@ -75,8 +75,6 @@ CREATE TABLE secret_bindings (
   overlap BIGINT NOT NULL,
   created_by UUID NOT NULL,
   created_at BIGINT NOT NULL,
-  fetched_at BIGINT,
-  fetched_version BIGINT,
   PRIMARY KEY (tenant_id, binding_id),
   UNIQUE (tenant_id, environment_id, consumer, name)
 );

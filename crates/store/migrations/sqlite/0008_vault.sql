@@ -75,8 +75,6 @@ CREATE TABLE secret_bindings (
   overlap INTEGER NOT NULL,
   created_by BLOB NOT NULL,
   created_at INTEGER NOT NULL,
-  fetched_at INTEGER,
-  fetched_version INTEGER,
   PRIMARY KEY (tenant_id, binding_id),
   UNIQUE (tenant_id, environment_id, consumer, name)
 ) STRICT;

@@ -1,6 +1,9 @@
 //! The room's face: translate, call a verb, translate back.
 
+mod bindings;
+mod care;
 mod secrets;
+mod sharing;
 mod translate;
 
 use axum::response::Response;
@@ -26,5 +29,9 @@ fn came<T: serde::Serialize>(receipt: &Receipt, location: &str, body: T) -> Outc
 
 /// The room's operations under `/api/v1`.
 pub fn routes(room: Vault) -> OpenApiRouter {
-    secrets::routes().with_state(room)
+    secrets::routes()
+        .merge(care::routes())
+        .merge(sharing::routes())
+        .merge(bindings::routes())
+        .with_state(room)
 }

@@ -1,7 +1,5 @@
 //! `/api/v1/secrets`.
 
-use std::time::Duration;
-
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use uuid::Uuid;
@@ -24,6 +22,7 @@ use crate::{
     secrets::{
         change::{Fate, Update},
         door,
+        insights::STALE,
         list::Wanted,
         model::Place,
         write::NewVersion,
@@ -32,8 +31,6 @@ use crate::{
 
 /// The longest body: a value of 1 MiB, escaped or in base64, and what is around it.
 const BODY: usize = 4 * 1024 * 1024;
-/// Nobody has read it for so long: it is stale.
-pub(crate) const STALE: Duration = Duration::from_hours(30 * 24);
 
 pub(super) fn routes() -> OpenApiRouter<Vault> {
     OpenApiRouter::new()

@@ -56,6 +56,17 @@ pub struct Numbered {
     pub total: usize,
 }
 
+/// How much is stored in an environment.
+#[derive(Debug, Clone, Copy)]
+pub struct Stored {
+    /// How many versions.
+    pub items: u64,
+    /// How many bytes their values have.
+    pub bytes: u64,
+    /// When this was counted.
+    pub at: Timestamp,
+}
+
 /// What is directly in a folder, in the order of bytes: names, those of folders with a slash at the end.
 pub type Names = Page<String>;
 
@@ -168,6 +179,18 @@ impl Vault {
         names.truncate(enough);
         let receipt = grant.record(Done::plain()).await?;
         Ok((Page::cut(names, page.limit, Clone::clone), receipt))
+    }
+
+    /// How much is stored in the environment the caller means.
+    ///
+    /// # Errors
+    /// As [`Vault::list`].
+    pub async fn storage(&self, caller: &Caller) -> Result<(Stored, Receipt)> {
+        let (environment, mut grant) = self.to_list(caller, &Wanted::default()).await?;
+        let (items, bytes) = sql::storage(grant.tx(), environment).await?;
+        let count = |number: i64| u64::try_from(number).unwrap_or(0);
+        let stored = Stored { items: count(items), bytes: count(bytes), at: grant.world().now() };
+        Ok((stored, grant.record(Done::plain()).await?))
     }
 
     async fn to_list(

@@ -2,6 +2,8 @@
 
 pub(crate) mod change;
 pub(crate) mod door;
+pub(crate) mod import;
+pub(crate) mod insights;
 pub(crate) mod list;
 pub(crate) mod model;
 pub(crate) mod path;

@@ -316,6 +316,7 @@ pub(crate) async fn delete_secret(tx: &mut Tx, id: Id<Secret>) -> Result<()> {
     gone!("DELETE FROM secret_versions WHERE tenant_id = $1 AND secret_id = $2");
     gone!("DELETE FROM secret_readers WHERE tenant_id = $1 AND secret_id = $2");
     gone!("DELETE FROM secret_bindings WHERE tenant_id = $1 AND secret_id = $2");
+    gone!("UPDATE secret_links SET revoked_at = created_at WHERE tenant_id = $1 AND secret_id = $2");
     gone!("DELETE FROM secrets WHERE tenant_id = $1 AND secret_id = $2");
     Ok(())
 }
@@ -467,14 +468,16 @@ pub(crate) async fn trim(tx: &mut Tx, id: Id<Secret>, oldest: u32) -> Result<u64
     })
 }
 
-/// How many versions there are in the tenant, and how many bytes their sealed values have.
-pub(crate) async fn storage(tx: &mut Tx) -> Result<(i64, i64)> {
+/// How many versions an environment has, and how many bytes their values.
+pub(crate) async fn storage(tx: &mut Tx, environment: Id<Environment>) -> Result<(i64, i64)> {
     on!(tx, |conn, tenant| {
         sqlx::query_as::<_, (i64, i64)>(
-            "SELECT count(*), coalesce(CAST(sum(size) AS BIGINT), 0) FROM secret_versions
-             WHERE tenant_id = $1 AND destroyed_at IS NULL",
+            "SELECT count(*), coalesce(CAST(sum(v.size) AS BIGINT), 0) FROM secret_versions v
+             JOIN secrets s ON s.tenant_id = v.tenant_id AND s.secret_id = v.secret_id
+             WHERE v.tenant_id = $1 AND s.environment_id = $2 AND v.destroyed_at IS NULL",
         )
         .bind(tenant)
+        .bind(environment.uuid())
         .fetch_one(conn)
     })
 }

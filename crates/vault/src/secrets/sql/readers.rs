@@ -5,7 +5,7 @@ use uuid::Uuid;
 use writ_kernel::{Id, Result, Secret, Timestamp};
 use writ_store::{Tx, execute, on};
 
-use crate::readers::Tally;
+use crate::{readers::Tally, secrets::insights::Reader};
 
 /// Adds to what is known of a reader, if the secret is still there.
 pub(crate) async fn add(tx: &mut Tx, secret: Id<Secret>, reader: Uuid, tally: &Tally) -> Result<()> {
@@ -33,17 +33,24 @@ pub(crate) async fn add(tx: &mut Tx, secret: Id<Secret>, reader: Uuid, tally: &T
 /// Somebody who read a secret.
 #[derive(FromRow)]
 pub(crate) struct ReaderRow {
-    pub(crate) reader: Uuid,
-    pub(crate) reader_kind: String,
-    pub(crate) reads: i64,
-    pub(crate) first_at: i64,
-    pub(crate) last_at: i64,
-    pub(crate) last_version: i64,
+    reader: Uuid,
+    reader_kind: String,
+    reads: i64,
+    first_at: i64,
+    last_at: i64,
+    last_version: i64,
 }
 
 impl ReaderRow {
-    pub(crate) fn last(&self) -> Timestamp {
-        Timestamp::from_micros(self.last_at)
+    pub(crate) fn parse(self) -> Reader {
+        Reader {
+            principal: Id::from_uuid(self.reader),
+            kind: self.reader_kind,
+            reads: u64::try_from(self.reads).unwrap_or(0),
+            first_at: Timestamp::from_micros(self.first_at),
+            last_at: Timestamp::from_micros(self.last_at),
+            last_version: u32::try_from(self.last_version).unwrap_or(0),
+        }
     }
 }
 

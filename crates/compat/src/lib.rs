@@ -15,6 +15,7 @@ mod http;
 mod identity;
 mod kept;
 mod mounts;
+mod outside;
 mod path;
 mod place;
 mod policy;
@@ -26,4 +27,4 @@ mod view;
 mod wrap;
 
 pub use dialect::{Dialect, Terms};
-pub use http::{ROUTES, routes};
+pub use http::routes;

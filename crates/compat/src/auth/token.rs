@@ -51,6 +51,11 @@ pub(crate) async fn handle(dialect: &Dialect, ask: &Ask) -> Answer {
     }
 }
 
+/// Lets `token` live for another while; for how many seconds.
+pub(crate) async fn prolonged(dialect: &Dialect, ask: &Ask, token: &crate::tokens::Token) -> Answer<i64> {
+    Ok(life::prolonged(dialect, ask, token).await?.0)
+}
+
 fn known(rest: &str) -> bool {
     let rest = rest.trim_end_matches('/');
     matches!(

@@ -11,7 +11,7 @@ use super::lookup;
 use crate::{
     ask::Ask,
     dialect::Dialect,
-    fault::{Answer, Fault},
+    fault::{Answer, Fault, one},
     reply::Reply,
     sql,
     tokens::{self, Kind, Token},
@@ -29,7 +29,7 @@ enum Which<'a> {
 fn bad(which: &Which<'_>) -> Fault {
     match which {
         Which::Text(_) => Fault::invalid("token not found"),
-        Which::Accessor(_) => Fault { status: http::StatusCode::FORBIDDEN, ..Fault::invalid("invalid accessor") },
+        Which::Accessor(_) => Fault::invalid(one("invalid accessor")),
     }
 }
 
@@ -65,8 +65,15 @@ pub(super) async fn renew_accessor(dialect: &Dialect, ask: &Ask) -> Answer {
 
 /// Lets `token` live for another while.
 async fn prolong(dialect: &Dialect, ask: &Ask, token: Token, text: String) -> Answer {
+    let (ttl, warnings) = prolonged(dialect, ask, &token).await?;
+    let token = Token { creation_ttl: ttl, ..token };
+    Ok(Reply::auth(tokens::auth(&token, &SecretString::new(text)), warnings))
+}
+
+/// Lets `token` live for another while: for how many seconds, and what to mind about it.
+pub(super) async fn prolonged(dialect: &Dialect, ask: &Ask, token: &Token) -> Result<(i64, Vec<String>), Fault> {
     let increment = ask.fields.seconds("increment")?.unwrap_or(0);
-    let resource = lookup::resource(ask, &token);
+    let resource = lookup::resource(ask, token);
     let mut grant =
         dialect.gate().grant(&ask.caller(Capability::Update)?, Action::TokenRenew, resource).await?;
     if !token.renewable {
@@ -74,14 +81,13 @@ async fn prolong(dialect: &Dialect, ask: &Ask, token: Token, text: String) -> An
         return Err(Fault::invalid(kind));
     }
     let now = grant.world().now();
-    let (ttl, warnings) = renewed(dialect, ask, &token, increment, now);
+    let (ttl, warnings) = renewed(dialect, ask, token, increment, now);
     let until = now.plus(Duration::from_secs(u64::try_from(ttl).unwrap_or(0)));
     if !sql::renew_token(grant.tx(), token.id, Some(until), now).await? {
         return Err(Fault::invalid("token not found"));
     }
     grant.commit(Done::with(json!({ "ttl": ttl }))).await?;
-    let token = Token { creation_ttl: ttl, ..token };
-    Ok(Reply::auth(tokens::auth(&token, &SecretString::new(text)), warnings))
+    Ok((ttl, warnings))
 }
 
 /// Seconds for which a token lives after a renewal, and what to mind about it.
@@ -128,9 +134,13 @@ pub(super) async fn revoke(dialect: &Dialect, ask: &Ask) -> Answer {
 
 pub(super) async fn revoke_accessor(dialect: &Dialect, ask: &Ask) -> Answer {
     let accessor = ask.fields.required("accessor").map_err(|_| Fault::invalid("missing accessor"))?;
-    let which = Which::Accessor(&accessor);
-    let token = find(dialect, ask, &which).await?.ok_or_else(|| bad(&which))?;
-    end(dialect, ask, &token).await
+    match find(dialect, ask, &Which::Accessor(&accessor)).await? {
+        Some(token) => end(dialect, ask, &token).await,
+        None => {
+            let warnings = vec!["No token found with this accessor".to_owned()];
+            Ok(Reply::Full(Box::new(crate::reply::Envelope { warnings, ..Default::default() })))
+        }
+    }
 }
 
 pub(super) async fn revoke_orphan(dialect: &Dialect, ask: &Ask) -> Answer {

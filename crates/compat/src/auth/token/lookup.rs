@@ -8,7 +8,7 @@ use writ_kernel::{Action, Capability, Timestamp};
 use crate::{
     ask::Ask,
     dialect::Dialect,
-    fault::{Answer, Fault},
+    fault::{Answer, Fault, one},
     reply::Reply,
     sql,
     tokens::Token,
@@ -53,7 +53,7 @@ pub(super) async fn by_accessor(dialect: &Dialect, ask: &Ask) -> Answer {
     let found = sql::token_of_accessor(entry.tx(), ask.view.environment.id.uuid(), &accessor).await?;
     let Some(token) = found.filter(|token| token.lives(now)) else {
         entry.not_found("token").await;
-        return Err(Fault { status: http::StatusCode::FORBIDDEN, ..Fault::invalid("invalid accessor") });
+        return Err(Fault::invalid(one("invalid accessor")));
     };
     entry.admit(resource(ask, &token)).await?.record(Done::plain()).await?;
     Ok(Reply::data(&shown(&token, "", now)))

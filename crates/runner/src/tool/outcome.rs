@@ -44,7 +44,7 @@ impl StepOutcome {
         let step = self.step;
         match (&self.lock, self.stopped) {
             (Some(_), _) => Error::conflict("state_locked", "the state is locked by another run")
-                .hint("wait for it to end; if it is dead, release its lock by the identifier"),
+                .hint("the output names the lock and its holder: wait, or see `writ state unlock` if nobody is there"),
             (_, Some(Stop::TimedOut)) => {
                 Error::timeout("tool_timeout", format!("`{step}` took longer than allowed"))
                     .hint("allow it more time, or split the configuration")

@@ -20,11 +20,11 @@ use writ_web::{
     openapi::{OpenApiRouter, routes},
 };
 use writ_wire::{
-    evidence::{EraseSubject, Erasure, EvidenceQuery, ExportQuery, LogInfo, Record},
+    evidence::{AuditPage, AuditQuery, EraseSubject, Erasure, EvidenceQuery, ExportQuery, LogInfo, Record},
     page::Page,
 };
 
-use crate::{erasures, export, proofs, records};
+use crate::{audit, erasures, export, proofs, records};
 
 /// The evidence room.
 #[derive(Debug, Clone)]
@@ -51,6 +51,7 @@ impl Evidence {
 pub fn routes(room: Evidence) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(list_records))
+        .routes(routes!(audit_logs))
         .routes(routes!(show_log))
         .routes(routes!(export_log))
         .routes(routes!(erase_subject))
@@ -74,6 +75,18 @@ async fn list_records(
 ) -> Outcome<Recorded<Json<Page<Record>>>> {
     let (page, receipt) = records::list(&room.gate, &caller, wanted).await?;
     Ok(Recorded(receipt.to_string(), listing(page)))
+}
+
+/// List records as an audit log, newest first.
+#[utoipa::path(get, path = "/api/v1/audit-logs", tag = "evidence", params(AuditQuery),
+    responses((status = 200, body = AuditPage)))]
+async fn audit_logs(
+    State(room): State<Evidence>,
+    Authenticated(caller): Authenticated,
+    Query(wanted): Query<AuditQuery>,
+) -> Outcome<Recorded<Json<AuditPage>>> {
+    let (page, receipt) = audit::list(&room.gate, &caller, wanted).await?;
+    Ok(Recorded(receipt.to_string(), Json(page)))
 }
 
 /// Show a record with what it says.

@@ -9,7 +9,7 @@ use writ_store::{Db, Tx};
 
 use crate::{
     leaf,
-    limits::{Buckets, Hasty, Limits},
+    limits::{Allowance, Buckets, Hasty, Limits},
     model::{Circumstances, Done, Facts, Receipt, Resource},
     policy::{Decision, Policies},
     reading::ReadEntry,
@@ -51,6 +51,11 @@ impl Gate {
     /// Time and chance.
     pub fn world(&self) -> &World {
         &self.0.world
+    }
+
+    /// What is left to `caller` of its rate. Asking takes nothing of it.
+    pub fn allowance(&self, caller: &Caller) -> Allowance {
+        self.0.buckets.left(caller, self.world().now())
     }
 
     /// The seal behind the gate.

@@ -17,7 +17,7 @@ mod standing;
 pub mod tenancy;
 
 pub use gate::{Entry, Gate, Grant};
-pub use limits::{Limits, Rate};
+pub use limits::{Allowance, Limits, Rate};
 pub use model::{Circumstances, Done, Environment, Facts, Outcome, Plan, Receipt, Resource};
 pub use reading::{ReadEntry, ReadGrant};
 pub use standing::Generation;

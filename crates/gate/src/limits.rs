@@ -32,6 +32,17 @@ impl Default for Limits {
     }
 }
 
+/// What is left to a principal of its rate.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowance {
+    /// Requests at once after a pause.
+    pub limit: u32,
+    /// Requests it could make now.
+    pub remaining: u32,
+    /// When the limit is whole again, if it makes none.
+    pub whole_at: Timestamp,
+}
+
 /// Buckets beyond this many are forgotten, the longest unused first: an attacker cannot fill memory with names.
 const BUCKETS: usize = 65_536;
 
@@ -41,6 +52,9 @@ pub(crate) struct Buckets {
     limits: Limits,
     buckets: Mutex<HashMap<(Uuid, Uuid), Bucket>>,
 }
+
+/// One request.
+const ONE: u64 = 1_000_000;
 
 /// In millionths of a request, so that a slow refill is not rounded away.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +81,21 @@ impl Buckets {
         Self { limits, buckets: Mutex::default() }
     }
 
+    /// What is left to the caller; takes nothing.
+    pub(crate) fn left(&self, caller: &Caller, now: Timestamp) -> Allowance {
+        let rate = self.limits.principal;
+        let buckets = self.buckets.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let full = u64::from(rate.burst) * ONE;
+        let refilled = |bucket: &Bucket| {
+            let elapsed = u64::try_from(now.since(bucket.at).as_micros()).unwrap_or(u64::MAX);
+            bucket.micro_tokens.saturating_add(elapsed.saturating_mul(u64::from(rate.per_second))).min(full)
+        };
+        let tokens = buckets.get(&(caller.tenant.uuid(), caller.principal.uuid())).map_or(full, refilled);
+        let wait = Duration::from_micros((full - tokens).div_ceil(u64::from(rate.per_second).max(1)));
+        let remaining = u32::try_from(tokens / ONE).unwrap_or(rate.burst);
+        Allowance { limit: rate.burst, remaining, whole_at: now.plus(wait) }
+    }
+
     /// Takes one request of the caller and one of its tenant. Workers and runners of the server are not limited:
     /// the work they do was.
     pub(crate) fn take(&self, caller: &Caller, now: Timestamp) -> Result<(), Hasty> {
@@ -90,7 +119,6 @@ fn take(
     rate: Rate,
     now: Timestamp,
 ) -> Result<(), Hasty> {
-    const ONE: u64 = 1_000_000;
     let full = u64::from(rate.burst) * ONE;
     let bucket = buckets.entry(key).or_insert(Bucket { micro_tokens: full, at: now, told: None });
     let elapsed = u64::try_from(now.since(bucket.at).as_micros()).unwrap_or(u64::MAX);

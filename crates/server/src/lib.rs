@@ -8,6 +8,7 @@ mod launch;
 pub mod logging;
 mod metrics;
 mod process;
+mod status;
 mod sys;
 mod telemetry;
 mod unsealing;

@@ -47,6 +47,7 @@ impl Sys {
 /// The operations.
 pub(crate) fn routes(sys: Sys) -> OpenApiRouter {
     OpenApiRouter::new()
+        .merge(crate::status::routes())
         .routes(routes!(healthz))
         .routes(routes!(readyz))
         .routes(routes!(seal_status))

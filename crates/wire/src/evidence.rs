@@ -116,3 +116,74 @@ pub struct Erasure {
     /// How many payload keys were destroyed: one for each month in which the subject acted.
     pub keys: u64,
 }
+
+/// Which entries of the audit log are wanted. The newest 5000 records are looked at.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AuditQuery {
+    /// `keys` or `other`.
+    pub category: Option<String>,
+    /// Actions, separated by commas: `Encrypt`, `KeyCreated`, …, or `vault.secrets.read`, …
+    pub action: Option<String>,
+    /// Only about this resource.
+    pub key_id: Option<Uuid>,
+    /// Only where the actor has this, in any case.
+    pub actor: Option<String>,
+    /// Only from then on (RFC 3339).
+    pub from: Option<String>,
+    /// Only until then (RFC 3339).
+    pub to: Option<String>,
+    /// The number of the page, from 1.
+    pub page: Option<usize>,
+    /// The most entries on a page, 1 to 200; 50 unless told.
+    pub page_size: Option<usize>,
+}
+
+/// A page of the audit log, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditPage {
+    /// The entries.
+    pub items: Vec<AuditEntry>,
+    /// How many fit, of those that were looked at.
+    pub total_count: usize,
+    /// The number of this page.
+    pub page: usize,
+    /// The most entries on a page.
+    pub page_size: usize,
+}
+
+/// An entry of the audit log: a record of evidence in other words.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEntry {
+    /// The record.
+    pub id: Uuid,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub timestamp: Timestamp,
+    /// `Encrypt`, `KeyCreated`, …, or the name of the action.
+    pub action: String,
+    /// `keys` or `other`.
+    pub category: String,
+    /// Who: `apikey:<id>`, `<kind>:<id>`, `system`, or `erased`.
+    pub actor: String,
+    /// `user`, `apiKey` or `other`.
+    pub actor_type: String,
+    /// What sort of thing it was about.
+    pub resource_type: String,
+    /// Which one; all zero for none.
+    pub resource_id: Uuid,
+    /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_name: Option<String>,
+    /// `success`, `failure` or `denied`.
+    pub outcome: String,
+    /// Why it was denied or failed, as a word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Where the actor was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip_address: Option<String>,
+}

@@ -19,5 +19,6 @@ pub mod randomness;
 pub mod runner;
 pub mod secrets;
 pub mod sharing;
+pub mod status;
 pub mod sys;
 pub mod tenancy;

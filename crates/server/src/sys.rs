@@ -23,8 +23,15 @@ use crate::process;
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The routes that a sealed server answers.
-pub(crate) const OPEN: &[&str] =
-    &["/healthz", "/readyz", "/api/v1/sys/seal-status", "/api/v1/sys/init", "/api/v1/sys/unseal"];
+pub(crate) const OPEN: &[&str] = &[
+    "/health",
+    "/healthz",
+    "/version",
+    "/readyz",
+    "/api/v1/sys/seal-status",
+    "/api/v1/sys/init",
+    "/api/v1/sys/unseal",
+];
 
 /// What these operations need.
 #[derive(Clone)]

@@ -45,12 +45,13 @@ const CURVES: [(KeyType, ObjectIdentifier); 3] = [
     (KeyType::EcdsaP521, ObjectIdentifier::new_unwrap("1.3.132.0.35")),
 ];
 
-/// A private key as PKCS #8 has it: its type, and the secret of [`super::Material`], or the expanded form too where both
-/// are there.
+/// A private key as PKCS #8 has it: its type and the secret of [`super::Material`]; and, where they are there, what must
+/// agree with it: the expanded form, the public point of a curve.
 pub(super) struct Pkcs8 {
     pub(super) key_type: KeyType,
     pub(super) secret: SecretBytes,
     pub(super) expanded: Option<SecretBytes>,
+    pub(super) point: Option<Vec<u8>>,
 }
 
 /// The identifier of a type; `None` for types without a public half.
@@ -137,19 +138,24 @@ pub(super) fn parse_pkcs8(der: &[u8]) -> Option<Pkcs8> {
     let inner = info.private_key.as_bytes();
     let size = || rsa_integers::<9>(inner).and_then(|[_, n, ..]| rsa_type(n));
     let key_type = key_type(&info.algorithm, size)?;
-    let (secret, expanded) = if key_type.is_rsa() {
+    let (mut expanded, mut point) = (None, None);
+    let secret = if key_type.is_rsa() {
         let key = PrivateDecryptingKey::from_pkcs8(der).ok()?;
-        (AsDer::<Pkcs8V1Der<'_>>::as_der(&key).ok()?.as_ref().to_vec(), None)
+        AsDer::<Pkcs8V1Der<'_>>::as_der(&key).ok()?.as_ref().to_vec()
     } else if key_type.is_ecdsa() {
-        (EcPrivateKey::from_der(inner).ok()?.private_key.to_vec(), None)
+        let key = EcPrivateKey::from_der(inner).ok()?;
+        point = key.public_key.map(<[u8]>::to_vec);
+        key.private_key.to_vec()
     } else if key_type == KeyType::Ed25519 {
-        (<&OctetStringRef>::from_der(inner).ok()?.as_bytes().to_vec(), None)
+        <&OctetStringRef>::from_der(inner).ok()?.as_bytes().to_vec()
     } else {
-        seed(inner)?
+        let (seed, both) = seed(inner)?;
+        expanded = both.map(SecretBytes::new);
+        seed
     };
     let secret = SecretBytes::new(secret);
     (key_type.is_rsa() || secret.len() == secret_len(key_type)).then_some(())?;
-    Some(Pkcs8 { key_type, secret, expanded: expanded.map(SecretBytes::new) })
+    Some(Pkcs8 { key_type, secret, expanded, point })
 }
 
 /// The seed of `CHOICE { seed [0] IMPLICIT OCTET STRING, both SEQUENCE { seed, expandedKey } }`; the third choice, the

@@ -89,16 +89,21 @@ fn from_pkcs8(key_type: KeyType, der: &[u8]) -> Result<Material> {
             return Err(malformed(key_type).hint("its seed and its expanded form are of two keys"));
         }
     }
-    usable(key_type, key.secret)
+    agreeing(usable(key_type, key.secret)?, key.point)
 }
 
 fn from_jwk(key_type: KeyType, json: &[u8]) -> Result<Material> {
     let (found, secret, public) = jwk::import(key_type, json).ok_or_else(|| malformed(key_type))?;
     expect(key_type, found)?;
-    let material = usable(key_type, secret)?;
+    agreeing(usable(key_type, secret)?, public)
+}
+
+/// `material`, if its public half is this one.
+fn agreeing(material: Material, public: Option<Vec<u8>>) -> Result<Material> {
+    let Some(public) = public else { return Ok(material) };
     let ours = material.prepare(KeyRef { id: uuid::Uuid::nil(), version: 1 })?;
-    if public.is_some_and(|public| ours.public().is_none_or(|ours| ours.as_raw() != public)) {
-        return Err(malformed(key_type).hint("its private and its public part are of two keys"));
+    if ours.public().is_none_or(|ours| ours.as_raw() != public) {
+        return Err(malformed(material.key_type()).hint("its private and its public part are of two keys"));
     }
     Ok(material)
 }

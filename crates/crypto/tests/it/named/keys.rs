@@ -205,6 +205,10 @@ fn a_private_key_with_the_public_part_of_another_is_refused() {
         let mixed = serde_json::to_vec(&jwk).unwrap();
         assert_eq!(code(Material::import_any(key_type, &mixed)), "malformed_private_key", "{key_type}");
     }
+    // An elliptic curve's PKCS #8 ends with the public point.
+    let mut pkcs8 = material(KeyType::EcdsaP384).export(PrivateFormat::Pkcs8Der).unwrap().expose().to_vec();
+    *pkcs8.last_mut().unwrap() ^= 1;
+    assert_eq!(code(Material::import_any(KeyType::EcdsaP384, &pkcs8)), "malformed_private_key");
 }
 
 #[test]
@@ -308,4 +312,70 @@ fn an_imported_key_works_like_the_one_it_was() {
             assert!(original.verify(&Scheme::default(), b"x", &signature).unwrap(), "{key_type}");
         }
     }
+}
+
+#[test]
+fn a_key_with_any_byte_changed_is_refused_or_is_another_whole_key() {
+    for key_type in types(|it| !super::RSA_TYPES.contains(&it)) {
+        let material = material(key_type);
+        for format in FORMATS {
+            let Ok(exported) = material.export(format) else { continue };
+            let bytes = exported.expose();
+            for index in (0..bytes.len()).step_by(bytes.len() / 60 + 1) {
+                if let Ok(other) = Material::import(key_type, format, &flipped(bytes, index)) {
+                    let written = other.export(format).unwrap();
+                    let again = Material::import(key_type, format, written.expose()).unwrap();
+                    assert!(again.to_sealed_bytes().ct_eq(other.to_sealed_bytes().expose()));
+                }
+                if [PrivateFormat::Pkcs8Der, PrivateFormat::Jwk].contains(&format) {
+                    Material::import(key_type, format, &bytes[..index]).err().unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn pkcs8_with_seed_and_expanded_form_is_read_if_they_agree() {
+    // `both` of RFC 9881 and RFC 9935 is a SEQUENCE of two OCTET STRINGs in place of the seed.
+    for (key_type, identifier) in [(KeyType::MlDsa65, [0x03, 0x12]), (KeyType::MlKem768, [0x04, 0x02])] {
+        let info = |seed: &[u8], expanded: &[u8]| {
+            let both = der(0x30, &[der(0x04, seed), der(0x04, expanded)].concat());
+            let oid = [&[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04][..], &identifier].concat();
+            der(0x30, &[der(0x02, &[0]), der(0x30, &der(0x06, &oid)), der(0x04, &both)].concat())
+        };
+        let seed = material(key_type).export(PrivateFormat::Raw).unwrap();
+        let expanded = expanded(key_type, seed.expose());
+        let read = Material::import_any(key_type, &info(seed.expose(), &expanded)).unwrap();
+        assert!(read.export(PrivateFormat::Raw).unwrap().ct_eq(seed.expose()), "{key_type}");
+        for (seed, expanded) in
+            [(flipped(seed.expose(), 3), expanded.clone()), (seed.expose().to_vec(), flipped(&expanded, 999))]
+        {
+            let mixed = Material::import_any(key_type, &info(&seed, &expanded));
+            assert_eq!(code(mixed), "malformed_private_key", "{key_type}");
+        }
+    }
+}
+
+/// A value of ASN.1 in DER.
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    let length = match length {
+        [0, short @ ..=0x7f] => vec![short],
+        [0, one] => vec![0x81, one],
+        two => vec![0x82, two[0], two[1]],
+    };
+    [&[tag][..], &length, content].concat()
+}
+
+/// The expanded private key of a seed, by other implementations.
+#[expect(deprecated, reason = "the form that others may send is what is tested")]
+fn expanded(key_type: KeyType, seed: &[u8]) -> Vec<u8> {
+    use ml_kem::ExpandedKeyEncoding as _;
+    if key_type == KeyType::MlKem768 {
+        let seed = ml_kem::Seed::try_from(seed).unwrap();
+        return ml_kem::DecapsulationKey768::from_seed(seed).to_expanded_bytes().to_vec();
+    }
+    let seed: [u8; 32] = seed.try_into().unwrap();
+    ml_dsa::SigningKey::<ml_dsa::MlDsa65>::from_seed(&seed.into()).expanded_key().to_expanded().to_vec()
 }

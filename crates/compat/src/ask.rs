@@ -69,7 +69,6 @@ impl Operation {
 }
 
 /// One request to one mount.
-#[expect(missing_debug_implementations, reason = "it holds a credential")]
 pub(crate) struct Ask {
     /// What is to be done.
     pub(crate) operation: Operation,

@@ -59,6 +59,11 @@ impl Fields {
         &self.0
     }
 
+    /// The fields of an object in a field; none when it is anything else.
+    pub(crate) fn inside(&self, name: &str) -> Self {
+        Self(self.raw(name).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default())
+    }
+
     /// Whether a field is there and not `null`.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.raw(name).is_some()
@@ -127,7 +132,9 @@ impl Fields {
     pub(crate) fn list(&self, name: &str) -> Result<Option<Vec<String>>> {
         let items = match self.value(name) {
             None => return Ok(None),
-            Some(Value::Array(items)) => items.into_iter().map(|item| scalar(item, name)).collect::<Result<_>>()?,
+            Some(Value::Array(items)) => {
+                items.into_iter().map(|item| scalar(item, name)).collect::<Result<_>>()?
+            }
             Some(Value::String(text)) => text.split(',').map(|item| item.trim().to_owned()).collect(),
             Some(other) => vec![scalar(other, name)?],
         };
@@ -180,7 +187,10 @@ fn scalar(value: Value, name: &str) -> Result<String> {
 
 fn wrong(name: &str, expected: &str) -> Error {
     let name = name.escape_debug();
-    Error::invalid("invalid_field", format!("error converting input for field \"{name}\": expected {expected}"))
+    Error::invalid(
+        "invalid_field",
+        format!("error converting input for field \"{name}\": expected {expected}"),
+    )
 }
 
 /// How deeply the brackets of a JSON text nest.

@@ -10,8 +10,8 @@ use std::{
 use uuid::Uuid;
 use writ_gate::Gate;
 use writ_identity::Identity;
-use writ_keys::Keys;
 use writ_kernel::{TenantId, World};
+use writ_keys::Keys;
 use writ_seal::Seal;
 use writ_vault::Vault;
 

@@ -7,7 +7,7 @@ use crate::{
     auth,
     dialect::Dialect,
     engines,
-    fault::{Answer, Fault},
+    fault::Answer,
     mounts::Kind,
     sys,
 };
@@ -33,10 +33,15 @@ pub(crate) fn sudo(kind: Kind, rest: &str) -> bool {
 /// Has the engine of the mount answer. What the rules of the token do not allow in any case is refused here, on
 /// record, before the engine looks at anything.
 pub(crate) async fn dispatch(dialect: &Dialect, ask: &Ask) -> Answer {
-    if !ask.may_try() {
+    if !open(ask.mount.kind, ask.operation, &ask.rest) && !ask.may_try() {
         let caller = ask.caller(ask.operation.capabilities().first().copied().unwrap_or(Capability::Sudo))?;
-        dialect.gate().enter(&caller, Action::CredentialUse).await?;
-        return Err(Fault::denied());
+        return match dialect.gate().enter(&caller, Action::CredentialUse).await {
+            Ok(entry) => Err(entry
+                .refuse(writ_kernel::Error::forbidden("forbidden", "permission denied"))
+                .await
+                .into()),
+            Err(error) => Err(error.into()),
+        };
     }
     match ask.mount.kind {
         Kind::System => sys::handle(dialect, ask).await,

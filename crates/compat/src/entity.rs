@@ -50,7 +50,9 @@ impl Entity {
     /// # Errors
     /// When the database fails.
     pub(crate) async fn find(dialect: &Dialect, tx: &mut Tx, view: &View, id: Uuid) -> Result<Option<Self>> {
-        let Some(mount) = view.mounts.iter().find(|mount| mount.kind == Kind::Identity) else { return Ok(None) };
+        let Some(mount) = view.mounts.iter().find(|mount| mount.kind == Kind::Identity) else {
+            return Ok(None);
+        };
         let keys = dialect.seal().tenant(tx).await?;
         entries::find(tx, &keys, mount.id, &format!("entity/id/{id}")).await
     }

@@ -35,7 +35,8 @@ pub(crate) async fn put<T: Serialize>(
     path: &str,
     value: &T,
 ) -> Result<()> {
-    let plain = serde_json::to_vec(value).map_err(|error| Error::internal("an entry of an engine").because(error))?;
+    let plain =
+        serde_json::to_vec(value).map_err(|error| Error::internal("an entry of an engine").because(error))?;
     let plain = writ_crypto::SecretBytes::new(plain);
     let sealed = keys.seal(&tx.world().clone(), &aad(tx, mount, path), plain.expose());
     sql::put_entry(tx, mount, path, &sealed).await

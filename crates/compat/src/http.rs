@@ -16,19 +16,14 @@ use crate::{
     ask::{Ask, Operation},
     body::Fields,
     dialect::Dialect,
-    dispatch,
-    duration,
+    dispatch, duration,
     fault::{Answer, Fault},
     path::{self, Parsed},
-    place, reply,
-    sys,
-    tokens,
-    wrap,
+    place, reply, sys, tokens, wrap,
 };
 
-/// The routes as they are declared: a sealed server answers them all the same, since the dialect says itself what
-/// works while it is sealed.
-pub const ROUTES: &[&str] = &["/v1", "/v1/", "/v1/{*path}"];
+/// The routes as they are declared. A sealed server lets them through: the dialect says itself what works then.
+const ROUTES: &[&str] = &["/v1", "/v1/", "/v1/{*path}"];
 
 /// The most bytes a body may have.
 const BODY: usize = 32 * 1024 * 1024;
@@ -98,7 +93,8 @@ async fn take(request: Request, mut path: String, query: Fields) -> Result<(Meth
         _ => query,
     };
     if operation == Operation::Patch {
-        let kind = headers.get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind =
+            headers.get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if kind.split(';').next().map(str::trim) != Some("application/merge-patch+json") {
             return Err(Fault::unsupported_type(
                 "PATCH requires Content-Type to be \"application/merge-patch+json\"",
@@ -145,7 +141,11 @@ async fn ask(dialect: &Dialect, taken: Taken) -> Result<Ask, Fault> {
         place::find(dialect, who.as_ref(), &namespace).await?
     };
     let Some((mount, rest)) = view.mount_of(&path) else {
-        return Err(if who.is_none() { Fault::nobody() } else { unmounted(dialect, who, &view, &path).await });
+        return Err(if who.is_none() {
+            Fault::nobody()
+        } else {
+            unmounted(dialect, who, &view, &path).await
+        });
     };
     let (mount, rest) = (std::sync::Arc::clone(mount), rest.to_owned());
     if who.is_none() && !dispatch::open(mount.kind, operation, &rest) {
@@ -155,9 +155,10 @@ async fn ask(dialect: &Dialect, taken: Taken) -> Result<Ask, Fault> {
     Ok(Ask { operation, path, rest, mount, fields, wrap, view, who, shown, from, sudo })
 }
 
-/// Whether the path looks like one for signing in, whatever is mounted there.
+/// Whether the path looks like one for signing in, whatever is mounted there, or for taking out what was wrapped.
 fn anyone(path: &str, operation: Operation) -> bool {
-    operation == Operation::Write && path.split('/').any(|segment| segment == "login")
+    let unwraps = path.split_once("sys/wrapping/").is_some();
+    unwraps || operation == Operation::Write && path.split('/').any(|segment| segment == "login")
 }
 
 /// The environment a path without a namespace is about: the caller's own, unless no mount of it contains the path and

@@ -85,7 +85,12 @@ pub(crate) fn mount(view: &View) -> Result<&Arc<Mount>> {
 ///
 /// # Errors
 /// When the database fails.
-pub(crate) async fn of_alias(dialect: &Dialect, tx: &mut Tx, view: &View, named: &Named<'_>) -> Result<Known> {
+pub(crate) async fn of_alias(
+    dialect: &Dialect,
+    tx: &mut Tx,
+    view: &View,
+    named: &Named<'_>,
+) -> Result<Known> {
     let (keys, at) = (dialect.seal().tenant(tx).await?, mount(view)?.id);
     let alias = alias_at(&named.mount.accessor, named.name);
     let known: Option<Uuid> = entries::find(tx, &keys, at, &alias).await?;
@@ -96,7 +101,8 @@ pub(crate) async fn of_alias(dialect: &Dialect, tx: &mut Tx, view: &View, named:
     let Some(mut entity) = known else {
         return Ok(Known { entity: made(tx, named), news: News::Made });
     };
-    let called = |alias: &&mut Alias| alias.mount_accessor == named.mount.accessor && alias.name == named.name;
+    let called =
+        |alias: &&mut Alias| alias.mount_accessor == named.mount.accessor && alias.name == named.name;
     let stale = entity.aliases.iter_mut().find(called).filter(|alias| alias.metadata != *named.metadata);
     let news = match stale {
         Some(alias) => {
@@ -180,7 +186,12 @@ impl Entity {
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn all_policies(&self, dialect: &Dialect, tx: &mut Tx, view: &View) -> Result<Vec<String>> {
+    pub(crate) async fn all_policies(
+        &self,
+        dialect: &Dialect,
+        tx: &mut Tx,
+        view: &View,
+    ) -> Result<Vec<String>> {
         let mut policies = self.policies.clone();
         if !self.groups.is_empty() {
             let (keys, at) = (dialect.seal().tenant(tx).await?, mount(view)?.id);

@@ -19,7 +19,11 @@ pub(crate) const KIND: &str = "dialect-entry";
 ///
 /// # Errors
 /// When the database fails, or the server is sealed.
-pub(crate) async fn peek<T: DeserializeOwned>(dialect: &Dialect, ask: &Ask, path: &str) -> Result<Option<T>, Fault> {
+pub(crate) async fn peek<T: DeserializeOwned>(
+    dialect: &Dialect,
+    ask: &Ask,
+    path: &str,
+) -> Result<Option<T>, Fault> {
     let mut tx = dialect.gate().db().read(ask.view.tenant).await?;
     let keys = dialect.seal().tenant(&mut tx).await?;
     Ok(entries::find(&mut tx, &keys, ask.mount.id, path).await?)
@@ -98,7 +102,8 @@ pub(crate) async fn to_write(
     path: &str,
 ) -> Result<writ_gate::Grant, Fault> {
     let known = peek::<serde::de::IgnoredAny>(dialect, ask, path).await?.is_some();
-    let caller = if ask.operation == Operation::Write { ask.caller_to_write(known)? } else { ask.caller_as_asked()? };
+    let caller =
+        if ask.operation == Operation::Write { ask.caller_to_write(known)? } else { ask.caller_as_asked()? };
     let entry = dialect.gate().enter(&caller, action).await?;
     Ok(entry.admit(ask.resource(KIND)).await?)
 }

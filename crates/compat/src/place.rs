@@ -6,13 +6,7 @@ use uuid::Uuid;
 use writ_gate::tenancy::{self, PLATFORM};
 use writ_kernel::{Id, Result, TenantId};
 
-use crate::{
-    dialect::Dialect,
-    fault::Fault,
-    sql,
-    tokens::Who,
-    view::View,
-};
+use crate::{dialect::Dialect, fault::Fault, sql, tokens::Who, view::View};
 
 /// The environment that a request without a namespace is about, when its credential names none.
 const DEFAULT: &str = "root";
@@ -24,7 +18,8 @@ const DEFAULT: &str = "root";
 pub(crate) async fn find(dialect: &Dialect, who: Option<&Who>, namespace: &str) -> Result<Arc<View>, Fault> {
     let own = who.and_then(|who| who.view.as_ref());
     let tenant = who.map_or(PLATFORM, |who| who.caller.tenant);
-    let segments: Vec<_> = namespace.trim_matches('/').split('/').filter(|segment| !segment.is_empty()).collect();
+    let segments: Vec<_> =
+        namespace.trim_matches('/').split('/').filter(|segment| !segment.is_empty()).collect();
     let (tenant, environment) = match (segments.as_slice(), own) {
         ([], Some(view)) => return Ok(Arc::clone(view)),
         ([], None) => (tenant, DEFAULT),
@@ -46,7 +41,9 @@ pub(crate) async fn find(dialect: &Dialect, who: Option<&Who>, namespace: &str) 
 async fn open(dialect: &Dialect, tenant: TenantId, environment: &str) -> Result<Option<Arc<View>>> {
     let mut tx = dialect.gate().db().read(tenant).await?;
     let all = tenancy::environments(&mut tx).await?;
-    let Some(found) = all.into_iter().find(|known| known.name.as_str() == environment) else { return Ok(None) };
+    let Some(found) = all.into_iter().find(|known| known.name.as_str() == environment) else {
+        return Ok(None);
+    };
     View::of(dialect, &mut tx, found.id.uuid()).await
 }
 

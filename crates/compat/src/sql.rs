@@ -18,11 +18,13 @@ use crate::mounts::{Class, Kind, Mount};
 
 /// JSON of a list or map that we wrote ourselves.
 fn parsed<T: DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| Error::internal("a column of JSON is malformed").because(error))
+    serde_json::from_str(text)
+        .map_err(|error| Error::internal("a column of JSON is malformed").because(error))
 }
 
 fn text(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| Error::internal("cannot write a column of JSON").because(error))
+    serde_json::to_string(value)
+        .map_err(|error| Error::internal("cannot write a column of JSON").because(error))
 }
 
 /// The tenant of this name.

@@ -11,6 +11,7 @@ use writ_kernel::{Action, Caller, Id, Link, TenantId, Timestamp};
 use crate::{
     ask::Ask,
     dialect::Dialect,
+    dispatch,
     fault::Answer,
     reply::{Envelope, Reply, WrapInfo},
     sql, tokens,
@@ -65,9 +66,10 @@ pub(crate) async fn store(
     path: &str,
 ) -> Result<WrapInfo, crate::fault::Fault> {
     let plain = SecretBytes::new(envelope.to_json(&dialect.world().uuid().to_string()));
+    let nobody = dispatch::open(ask.mount.kind, ask.operation, &ask.rest);
     let caller = match &ask.who {
-        Some(who) if who.caller.kind != writ_kernel::PrincipalKind::Bearer => ask.caller_again()?,
-        // Whoever signs in, or takes a wrapped answer in order to wrap it again, is nobody yet.
+        Some(_) if !nobody => ask.caller_again()?,
+        // Whoever signs in, or takes a wrapped answer in order to wrap it again, needs no rule for that.
         _ => Caller { trace: ask.from.trace, ..Caller::system(ask.view.tenant, dialect.world()) },
     };
     let resource = Resource { path: Some(path.to_owned()), ..ask.resource("wrapped-answer") };

@@ -174,6 +174,12 @@ impl Rule {
         Self { demands, ..self }
     }
 
+    /// The same rule about another pattern.
+    #[must_use]
+    pub fn about(self, pattern: &str) -> Self {
+        Self { pattern: pattern.into(), ..self }
+    }
+
     /// The pattern.
     pub fn pattern(&self) -> &str {
         &self.pattern

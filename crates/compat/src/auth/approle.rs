@@ -19,7 +19,8 @@ use crate::{
 
 /// Answers for the mount.
 pub(crate) async fn handle(dialect: &Dialect, ask: &Ask) -> Answer {
-    let (area, rest) = ask.rest.trim_end_matches('/').split_once('/').unwrap_or((ask.rest.trim_end_matches('/'), ""));
+    let (area, rest) =
+        ask.rest.trim_end_matches('/').split_once('/').unwrap_or((ask.rest.trim_end_matches('/'), ""));
     match (area, rest, ask.operation) {
         ("login", "", Operation::Write) => login::handle(dialect, ask).await,
         ("role", "", Operation::List) => kept::list(dialect, ask, roles::READ, "role/").await,
@@ -30,10 +31,12 @@ pub(crate) async fn handle(dialect: &Dialect, ask: &Ask) -> Answer {
             match below {
                 "" => roles::handle(dialect, ask, &name).await,
                 "role-id" => roles::role_id(dialect, ask, &name).await,
-                "secret-id" | "custom-secret-id" | "secret-id/lookup" | "secret-id/destroy"
-                | "secret-id-accessor/lookup" | "secret-id-accessor/destroy" => {
-                    secret_ids::handle(dialect, ask, &name, below).await
-                }
+                "secret-id"
+                | "custom-secret-id"
+                | "secret-id/lookup"
+                | "secret-id/destroy"
+                | "secret-id-accessor/lookup"
+                | "secret-id-accessor/destroy" => secret_ids::handle(dialect, ask, &name, below).await,
                 field => roles::field(dialect, ask, &name, field).await,
             }
         }

@@ -16,7 +16,9 @@ use crate::{ask::Operation, mounts::Kind};
 pub(crate) fn open(kind: Kind, operation: Operation, rest: &str) -> bool {
     match (kind, operation) {
         (Kind::AppRole | Kind::Jwt | Kind::Kubernetes, Operation::Write) => rest == "login",
-        (Kind::UserPass, Operation::Write) => rest.strip_prefix("login/").is_some_and(|name| !name.is_empty()),
+        (Kind::UserPass, Operation::Write) => {
+            rest.strip_prefix("login/").is_some_and(|name| !name.is_empty())
+        }
         _ => false,
     }
 }

@@ -42,7 +42,8 @@ pub(crate) struct Proven<'a> {
 /// # Errors
 /// 429, 503.
 pub(crate) async fn enter(dialect: &Dialect, ask: &Ask, subject: Uuid) -> Result<Entry, Fault> {
-    let caller = tokens::client(dialect, &ask.view, Id::from_uuid(subject), PrincipalKind::Service, ask.from)?;
+    let caller =
+        tokens::client(dialect, &ask.view, Id::from_uuid(subject), PrincipalKind::Service, ask.from)?;
     Ok(dialect.gate().enter(&caller, Action::TokenCreate).await?)
 }
 
@@ -58,7 +59,9 @@ pub(crate) async fn refuse(entry: Entry, text: &str) -> Fault {
 pub(crate) async fn complete(dialect: &Dialect, ask: &Ask, mut entry: Entry, proven: Proven<'_>) -> Answer {
     let networks = [&proven.terms.token_bound_cidrs, &proven.cidrs];
     if networks.iter().any(|cidrs| !cidrs.is_empty() && !within(cidrs, ask)) {
-        return Err(refuse(entry, "source address is not authorized through CIDR restrictions on this role").await);
+        return Err(
+            refuse(entry, "source address is not authorized through CIDR restrictions on this role").await
+        );
     }
     if proven.terms.token_policies.iter().any(|policy| policy == "root") {
         return Err(refuse(entry, "auth methods cannot create root tokens").await);

@@ -41,7 +41,8 @@ impl TokenTerms {
     /// # Errors
     /// 400.
     pub(crate) fn take(&mut self, fields: &Fields) -> Result<(), Fault> {
-        let name = |new: &'static str, old: &'static str| if fields.has(new) || old.is_empty() { new } else { old };
+        let name =
+            |new: &'static str, old: &'static str| if fields.has(new) || old.is_empty() { new } else { old };
         let seconds = |new, old, known: &mut i64| -> Result<(), Fault> {
             if let Some(span) = fields.seconds(name(new, old))? {
                 if span < 0 {
@@ -81,14 +82,17 @@ impl TokenTerms {
         if self.token_type.is_empty() {
             "default".clone_into(&mut self.token_type);
         }
-        if !matches!(&*self.token_type, "default" | "service" | "batch" | "default-service" | "default-batch") {
+        if !matches!(&*self.token_type, "default" | "service" | "batch" | "default-service" | "default-batch")
+        {
             return Err(Fault::invalid(format!("invalid 'token_type' value {:?}", self.token_type)));
         }
         if self.token_max_ttl > 0 && self.token_ttl > self.token_max_ttl {
             return Err(Fault::invalid("'token_ttl' cannot be greater than 'token_max_ttl'"));
         }
         if self.kind() == Kind::Batch && (self.token_num_uses > 0 || self.token_period > 0) {
-            return Err(Fault::invalid("'token_type' cannot be 'batch' when set to generate periodic or limited tokens"));
+            return Err(Fault::invalid(
+                "'token_type' cannot be 'batch' when set to generate periodic or limited tokens",
+            ));
         }
         Ok(())
     }
@@ -120,7 +124,11 @@ impl TokenTerms {
         );
         let wanted = if self.token_period > 0 { self.token_period } else { self.token_ttl };
         let otherwise = mount.seconds("default_lease_ttl").unwrap_or_else(|| whole(terms.default_ttl));
-        let limits = if self.token_period > 0 { [0, self.token_explicit_max_ttl] } else { [max_ttl, self.token_explicit_max_ttl] };
+        let limits = if self.token_period > 0 {
+            [0, self.token_explicit_max_ttl]
+        } else {
+            [max_ttl, self.token_explicit_max_ttl]
+        };
         Span { ttl: clamp(wanted, otherwise, &limits), max_ttl }
     }
 

@@ -40,7 +40,10 @@ pub(crate) async fn handle(dialect: &Dialect, ask: &Ask) -> Answer {
             if let (Write, Some(role)) = (operation, rest.strip_prefix("create/")) {
                 return create::create_under(dialect, ask, role).await;
             }
-            match (operation, rest.strip_prefix("roles/").filter(|name| !name.is_empty() && !name.contains('/'))) {
+            match (
+                operation,
+                rest.strip_prefix("roles/").filter(|name| !name.is_empty() && !name.contains('/')),
+            ) {
                 (Read, Some(name)) => roles::read(dialect, ask, name).await,
                 (Write, Some(name)) => roles::write(dialect, ask, name).await,
                 (Delete, Some(name)) => roles::delete(dialect, ask, name).await,
@@ -60,8 +63,20 @@ fn known(rest: &str) -> bool {
     let rest = rest.trim_end_matches('/');
     matches!(
         rest,
-        "create" | "create-orphan" | "lookup-self" | "lookup" | "lookup-accessor" | "renew-self" | "renew"
-            | "renew-accessor" | "revoke-self" | "revoke" | "revoke-accessor" | "revoke-orphan" | "tidy" | "accessors"
+        "create"
+            | "create-orphan"
+            | "lookup-self"
+            | "lookup"
+            | "lookup-accessor"
+            | "renew-self"
+            | "renew"
+            | "renew-accessor"
+            | "revoke-self"
+            | "revoke"
+            | "revoke-accessor"
+            | "revoke-orphan"
+            | "tidy"
+            | "accessors"
             | "roles"
     ) || rest.starts_with("roles/")
         || rest.starts_with("create/")

@@ -68,7 +68,9 @@ pub(crate) async fn handle(dialect: &Dialect, ask: &Ask) -> Answer {
             let account: Account = kept::need(dialect, ask, Action::AuthRead, &user_at(name)).await?;
             Ok(Reply::data(&Value::Object(account.terms.members())))
         }
-        ("users", name, "" | "password" | "policies", Operation::Write) => write(dialect, ask, name, below).await,
+        ("users", name, "" | "password" | "policies", Operation::Write) => {
+            write(dialect, ask, name, below).await
+        }
         ("users", name, "", Operation::Delete) => {
             kept::remove(dialect, ask, Action::AuthWrite, &user_at(name)).await
         }
@@ -83,7 +85,8 @@ fn user_at(name: &str) -> String {
 
 async fn write(dialect: &Dialect, ask: &Ask, name: &str, below: &str) -> Answer {
     let known = kept::peek::<Account>(dialect, ask, &user_at(name)).await?;
-    let password = ask.fields.text("password")?.filter(|password| !password.is_empty()).map(SecretString::new);
+    let password =
+        ask.fields.text("password")?.filter(|password| !password.is_empty()).map(SecretString::new);
     if password.is_none() && (known.is_none() || below == "password") {
         return Err(Fault::invalid("missing password"));
     }

@@ -15,7 +15,8 @@ use crate::{
 /// Answers for `cubbyhole/`.
 pub(crate) async fn handle(dialect: &Dialect, ask: &Ask) -> Answer {
     let token = ask.token().filter(|token| token.kind == Kind::Service);
-    let token = token.ok_or_else(|| Fault::invalid("cubbyhole operations are only supported by service tokens"))?;
+    let token =
+        token.ok_or_else(|| Fault::invalid("cubbyhole operations are only supported by service tokens"))?;
     let place = format!("{}/{}", token.id, ask.rest);
     match ask.operation {
         Operation::Read => read(dialect, ask, &place).await,

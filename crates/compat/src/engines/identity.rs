@@ -119,7 +119,8 @@ async fn change(dialect: &Dialect, ask: &Ask, mut entity: Entity, known: bool) -
     entity.policies = ask.fields.list("policies")?.map_or(entity.policies, policies_of);
     let mut grant = granted(dialect, ask).await?;
     let keys = dialect.seal().tenant(grant.tx()).await?;
-    let holder: Option<Uuid> = entries::find(grant.tx(), &keys, ask.mount.id, &entity_named(&entity.name)).await?;
+    let holder: Option<Uuid> =
+        entries::find(grant.tx(), &keys, ask.mount.id, &entity_named(&entity.name)).await?;
     if holder.is_some_and(|holder| holder != entity.id) {
         let error = writ_kernel::Error::invalid("entity_name_taken", "entity name is already in use");
         return Err(grant.refuse(error).await.into());
@@ -158,10 +159,14 @@ async fn lookup(dialect: &Dialect, ask: &Ask) -> Answer {
         Uuid::try_parse(&id).ok()
     } else if let Some(name) = fields.text("name")? {
         kept::peek(dialect, ask, &entity_named(&name)).await?
-    } else if let (Some(name), Some(accessor)) = (fields.text("alias_name")?, fields.text("alias_mount_accessor")?) {
+    } else if let (Some(name), Some(accessor)) =
+        (fields.text("alias_name")?, fields.text("alias_mount_accessor")?)
+    {
         kept::peek(dialect, ask, &alias_at(&accessor, &name)).await?
     } else {
-        return Err(Fault::invalid("one of id, name, or alias_name with alias_mount_accessor must be supplied"));
+        return Err(Fault::invalid(
+            "one of id, name, or alias_name with alias_mount_accessor must be supplied",
+        ));
     };
     let at = entity_at(id.unwrap_or_default());
     let entity: Option<Entity> = kept::find(dialect, ask, READ, &at).await?;

@@ -56,7 +56,8 @@ async fn list(dialect: &Dialect, ask: &Ask, folder: &str) -> Answer {
     let whole = format!("{}{folder}", ask.mount.path);
     let folder: Folder = whole.parse()?;
     let wanted = Wanted { environment: environment(ask), folder, inactive_too: true, ..Wanted::default() };
-    let most = ask.fields.integer("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
+    let most =
+        ask.fields.integer("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
     let mut after = ask.fields.text("after")?.filter(|after| !after.is_empty());
     let (caller, mut names) = (ask.caller_as_asked()?, Vec::new());
     loop {
@@ -89,7 +90,11 @@ fn document(value: &Value) -> Result<Box<RawValue>, Fault> {
             let text = text()?;
             let document = serde_json::from_str::<&RawValue>(text);
             let document = document.map_err(|_| Error::internal("a document is not JSON"))?.to_owned();
-            if text.trim_start().starts_with('{') { Ok(document) } else { Ok(raw(&Only { value: &document })) }
+            if text.trim_start().starts_with('{') {
+                Ok(document)
+            } else {
+                Ok(raw(&Only { value: &document }))
+            }
         }
         Format::Text => {
             let text = text()?.to_owned();

@@ -12,8 +12,9 @@ use serde_json::{Map, Value, json};
 /// # Errors
 /// Where it is not HCL, and why.
 pub(super) fn parse(text: &str) -> Result<Map<String, Value>, String> {
-    let body = parser::parse_body(text)
-        .map_err(|error| format!("error parsing policy in line {}: {}", error.location().line(), error.message()))?;
+    let body = parser::parse_body(text).map_err(|error| {
+        format!("error parsing policy in line {}: {}", error.location().line(), error.message())
+    })?;
     members(&body)
 }
 
@@ -58,6 +59,10 @@ fn value(expression: &Expression) -> Result<Value, String> {
             };
             Value::Object(object.iter().map(member).collect::<Result<_, String>>()?)
         }
-        _ => return Err("a policy has strings, numbers, booleans, lists and maps, and nothing to compute".to_owned()),
+        _ => {
+            return Err(
+                "a policy has strings, numbers, booleans, lists and maps, and nothing to compute".to_owned()
+            );
+        }
     })
 }

@@ -15,8 +15,13 @@ const LONGEST: usize = 256 * 1024;
 const MOST: usize = 10_000;
 
 /// Members of a path that mean nothing here and are taken all the same.
-const IGNORED: &[&str] =
-    &["comment", "expiration", "pagination_limit", "response_keys_filter_path", "list_scan_response_keys_filter_path"];
+const IGNORED: &[&str] = &[
+    "comment",
+    "expiration",
+    "pagination_limit",
+    "response_keys_filter_path",
+    "list_scan_response_keys_filter_path",
+];
 
 /// What the policy `text`, in HCL or JSON, says.
 ///
@@ -110,7 +115,8 @@ fn path(pattern: &str, body: &Value) -> Result<Path, String> {
     {
         return Err(at("max_wrapping_ttl cannot be less than min_wrapping_ttl".to_owned()));
     }
-    let rule = if deny { Rule::deny(&pattern) } else { Rule::allow(&pattern, capabilities).demanding(demands) };
+    let rule =
+        if deny { Rule::deny(&pattern) } else { Rule::allow(&pattern, capabilities).demanding(demands) };
     Ok(Path { pattern, rule })
 }
 
@@ -131,7 +137,9 @@ fn shorthand(word: &str) -> Result<Vec<Capability>, String> {
 }
 
 fn words(value: &Value) -> Result<Vec<String>, String> {
-    let word = |item: &Value| item.as_str().map(str::to_owned).ok_or_else(|| "a list of words is expected".to_owned());
+    let word = |item: &Value| {
+        item.as_str().map(str::to_owned).ok_or_else(|| "a list of words is expected".to_owned())
+    };
     match value {
         Value::Array(items) => items.iter().map(word).collect(),
         Value::Null => Ok(Vec::new()),
@@ -169,7 +177,8 @@ fn span(value: &Value) -> Result<Option<Duration>, String> {
         Value::String(text) => duration::seconds(text),
         _ => None,
     };
-    let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok()).ok_or("a span of time is expected")?;
+    let seconds =
+        seconds.and_then(|seconds| u64::try_from(seconds).ok()).ok_or("a span of time is expected")?;
     Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
 }
 
@@ -208,15 +217,24 @@ mod tests {
     fn the_default_policy_is_well_formed() {
         let rules = rules(super::super::DEFAULT);
         assert!(rules.allow("auth/token/lookup-self", Capability::Read));
-        assert!(rules.allow("cubbyhole/a/b", Capability::Create) && !rules.allow("secret/a", Capability::Read));
+        assert!(
+            rules.allow("cubbyhole/a/b", Capability::Create) && !rules.allow("secret/a", Capability::Read)
+        );
     }
 
     #[test]
     fn what_is_not_understood_is_refused() {
         for text in [
-            "path \"a\" { capabilities = [\"fly\"] }", "path \"a\" { capability = [\"read\"] }", "paths \"a\" {}",
-            "path \"a\" { capabilities = [upper(\"READ\")] }", "path \"a+*\" { capabilities = [\"read\"] }",
-            "path \"a\" {", "{\"path\": 1}", "{\"path\": {\"a\": 1}}", "nonsense", "path a",
+            "path \"a\" { capabilities = [\"fly\"] }",
+            "path \"a\" { capability = [\"read\"] }",
+            "paths \"a\" {}",
+            "path \"a\" { capabilities = [upper(\"READ\")] }",
+            "path \"a+*\" { capabilities = [\"read\"] }",
+            "path \"a\" {",
+            "{\"path\": 1}",
+            "{\"path\": {\"a\": 1}}",
+            "nonsense",
+            "path a",
             "path \"a\" { min_wrapping_ttl = \"2h\"\n max_wrapping_ttl = \"1h\" }",
         ] {
             assert!(parse(text).is_err(), "{text}");

@@ -93,8 +93,12 @@ mod tests {
     #[test]
     fn what_is_missing_or_would_widen_the_rule_gives_no_rule() {
         for pattern in [
-            "kv/{{identity.entity.metadata.none}}", "kv/{{identity.entity.metadata.wide}}", "kv/{{identity.entity",
-            "kv/{{identity.entity.aliases.auth_jwt_1.metadata.path}}", "kv/{{other}}", "kv/{{identity.groups.x}}",
+            "kv/{{identity.entity.metadata.none}}",
+            "kv/{{identity.entity.metadata.wide}}",
+            "kv/{{identity.entity",
+            "kv/{{identity.entity.aliases.auth_jwt_1.metadata.path}}",
+            "kv/{{other}}",
+            "kv/{{identity.groups.x}}",
         ] {
             assert_eq!(resolve(pattern, &entity()), None, "{pattern}");
         }

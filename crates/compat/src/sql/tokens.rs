@@ -111,7 +111,11 @@ pub(crate) async fn token_of_hash(tx: &mut Tx, environment: Uuid, hash: &[u8]) -
 }
 
 /// The token of this accessor in this tenant and environment.
-pub(crate) async fn token_of_accessor(tx: &mut Tx, environment: Uuid, accessor: &str) -> Result<Option<Token>> {
+pub(crate) async fn token_of_accessor(
+    tx: &mut Tx,
+    environment: Uuid,
+    accessor: &str,
+) -> Result<Option<Token>> {
     let row = on!(tx, |conn, tenant| {
         sqlx::query_as::<_, TokenRow>(
             "SELECT tenant_id, token_id, environment_id, accessor, kind, parent_id, principal, principal_kind,
@@ -126,6 +130,44 @@ pub(crate) async fn token_of_accessor(tx: &mut Tx, environment: Uuid, accessor: 
         .fetch_optional(conn)
     })?;
     Ok(row.map(TokenRow::parse).transpose()?.map(|(_, token)| token))
+}
+
+/// The token of this id in this tenant and environment.
+pub(crate) async fn token_of_id(
+    tx: &mut Tx,
+    environment: Uuid,
+    id: Id<writ_kernel::DialectToken>,
+) -> Result<Option<Token>> {
+    let row = on!(tx, |conn, tenant| {
+        sqlx::query_as::<_, TokenRow>(
+            "SELECT tenant_id, token_id, environment_id, accessor, kind, parent_id, principal, principal_kind,
+                    entity_id, policies, identity_policies, display_name, path, metadata, role, cidrs, renewable,
+                    created_at, creation_ttl, expires_at, explicit_max_ttl, max_ttl, period, uses, renewed_at,
+                    revoked_at
+             FROM dialect_tokens WHERE tenant_id = $1 AND environment_id = $2 AND token_id = $3",
+        )
+        .bind(tenant)
+        .bind(environment)
+        .bind(id.uuid())
+        .fetch_optional(conn)
+    })?;
+    Ok(row.map(TokenRow::parse).transpose()?.map(|(_, token)| token))
+}
+
+/// What the leases of service tokens that live at `now` and end are called: their paths and ids.
+pub(crate) async fn lease_names(tx: &mut Tx, environment: Uuid, now: Timestamp) -> Result<Vec<String>> {
+    let rows = on!(tx, |conn, tenant| {
+        sqlx::query_as::<_, (String, Uuid)>(
+            "SELECT path, token_id FROM dialect_tokens
+             WHERE tenant_id = $1 AND environment_id = $2 AND kind = 'service' AND revoked_at IS NULL
+               AND expires_at > $3",
+        )
+        .bind(tenant)
+        .bind(environment)
+        .bind(now.micros())
+        .fetch_all(conn)
+    })?;
+    Ok(rows.into_iter().map(|(path, id)| format!("{path}/{id}")).collect())
 }
 
 /// The accessors of tokens that are neither revoked nor expired at `now`.
@@ -210,10 +252,12 @@ pub(crate) async fn renew_token(
 /// Takes one use of a token that has a number of them; whether there was one left.
 pub(crate) async fn use_token(tx: &mut Tx, id: Id<writ_kernel::DialectToken>) -> Result<bool> {
     let rows = execute!(tx, |conn, tenant| {
-        sqlx::query("UPDATE dialect_tokens SET uses = uses - 1 WHERE tenant_id = $1 AND token_id = $2 AND uses > 0")
-            .bind(tenant)
-            .bind(id.uuid())
-            .execute(conn)
+        sqlx::query(
+            "UPDATE dialect_tokens SET uses = uses - 1 WHERE tenant_id = $1 AND token_id = $2 AND uses > 0",
+        )
+        .bind(tenant)
+        .bind(id.uuid())
+        .execute(conn)
     })?;
     Ok(rows == 1)
 }

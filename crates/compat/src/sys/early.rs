@@ -33,11 +33,18 @@ pub(crate) fn is(path: &str) -> bool {
 
 /// What the peer once answered to nobody in particular, and no longer does.
 fn gone(path: &str) -> bool {
-    path.starts_with("sys/rekey/") || path.starts_with("sys/generate-root/") || path == "sys/rekey-recovery-key"
+    path.starts_with("sys/rekey/")
+        || path.starts_with("sys/generate-root/")
+        || path == "sys/rekey-recovery-key"
 }
 
 /// Answers, if `path` is one of these.
-pub(crate) async fn handle(dialect: &Dialect, method: &Method, path: &str, fields: &Fields) -> Option<Answer> {
+pub(crate) async fn handle(
+    dialect: &Dialect,
+    method: &Method,
+    path: &str,
+    fields: &Fields,
+) -> Option<Answer> {
     let reads = matches!(method.as_str(), "GET" | "HEAD");
     let writes = matches!(method.as_str(), "PUT" | "POST");
     Some(match path.trim_end_matches('/') {
@@ -141,14 +148,19 @@ async fn init(dialect: &Dialect, fields: &Fields) -> Answer {
         return Err(Fault::invalid("Vault is already initialized"));
     }
     for unsupported in ["pgp_keys", "root_token_pgp_key", "recovery_pgp_keys"] {
-        if fields.text(unsupported).is_err() || fields.text(unsupported)?.is_some_and(|text| !text.is_empty()) {
+        if fields.text(unsupported).is_err() || fields.text(unsupported)?.is_some_and(|text| !text.is_empty())
+        {
             return Err(Fault::invalid(format!("{unsupported} is not supported")));
         }
     }
     let shares = fields.integer("secret_shares")?.unwrap_or(5);
-    let threshold = fields.integer("secret_threshold")?.unwrap_or(if shares == 1 { 1 } else { 3.min(shares) });
+    let threshold =
+        fields.integer("secret_threshold")?.unwrap_or(if shares == 1 { 1 } else { 3.min(shares) });
     let number = |number: i64, what: &str| {
-        u8::try_from(number).ok().filter(|number| *number > 0).ok_or_else(|| Fault::invalid(format!("invalid {what}")))
+        u8::try_from(number)
+            .ok()
+            .filter(|number| *number > 0)
+            .ok_or_else(|| Fault::invalid(format!("invalid {what}")))
     };
     let (shares, threshold) = (number(shares, "secret_shares")?, number(threshold, "secret_threshold")?);
     let world = dialect.world().clone();
@@ -163,10 +175,13 @@ async fn init(dialect: &Dialect, fields: &Fields) -> Answer {
     };
     let (gate, root_ttl) = (dialect.gate().clone(), dialect.terms().root_ttl.as_secs());
     // A task of its own: a client that goes away must not leave keys held that were never written.
-    let begun = tokio::spawn(async move {
-        begin(&gate, protection, i64::try_from(root_ttl).unwrap_or(i64::MAX)).await
-    });
-    let begun = begun.await.map_err(|error| Error::internal("the beginning broke off").because(error))?;
+    let begun =
+        tokio::spawn(
+            async move { begin(&gate, protection, i64::try_from(root_ttl).unwrap_or(i64::MAX)).await },
+        );
+    let begun = begun.await;
+    dialect.keys().forget();
+    let begun = begun.map_err(|error| Error::internal("the beginning broke off").because(error))?;
     let begun = begun.map_err(|error| match error.kind() {
         Kind::Conflict => Fault::invalid("Vault is already initialized"),
         _ => error.into(),

@@ -4,8 +4,8 @@ use std::{net::IpAddr, sync::Arc};
 
 use writ_crypto::{SecretString, hash, token::Token as Text};
 use writ_kernel::{
-    Action, Caller, Capability, Credential, Error, Fence, Id, Principal, PrincipalKind, Result, Role, Rule, Rules,
-    Scopes, TenantId,
+    Action, Caller, Capability, Credential, Error, Fence, Id, Principal, PrincipalKind, Result, Role, Rule,
+    Rules, Scopes, TenantId,
 };
 use writ_web::{Authenticate as _, From};
 
@@ -66,7 +66,8 @@ async fn bearer(dialect: &Dialect, text: &SecretString, from: From) -> Result<Wh
     let mut tx = dialect.gate().db().read(tenant).await?;
     let view = View::of(dialect, &mut tx, wrap.environment).await?.ok_or_else(invalid)?;
     let paths = ["sys/wrapping/unwrap", "sys/wrapping/lookup", "sys/wrapping/rewrap"];
-    let rules = paths.map(|path| Rule::allow(path, vec![Capability::Update, Capability::Read, Capability::Create]));
+    let rules =
+        paths.map(|path| Rule::allow(path, vec![Capability::Update, Capability::Read, Capability::Create]));
     let caller = Caller {
         fence: Some(Fence::new(Arc::new(Rules::new(rules)))),
         roles: Arc::new([]),

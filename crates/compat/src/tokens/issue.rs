@@ -12,7 +12,6 @@ use super::{Kind, Token};
 use crate::{reply::Auth, sql};
 
 /// A token to be made.
-#[expect(missing_debug_implementations, reason = "its text may have been chosen, and is a secret")]
 pub(crate) struct New {
     pub(crate) kind: Kind,
     pub(crate) parent: Option<Id<DialectToken>>,
@@ -75,7 +74,11 @@ impl New {
 ///
 /// # Errors
 /// `Invalid` when the text that somebody chose is taken.
-pub(crate) async fn issue(tx: &mut Tx, environment: Id<Environment>, new: New) -> Result<(Token, SecretString)> {
+pub(crate) async fn issue(
+    tx: &mut Tx,
+    environment: Id<Environment>,
+    new: New,
+) -> Result<(Token, SecretString)> {
     let world = tx.world().clone();
     let now = world.now();
     let (text, hash) = match new.chosen {

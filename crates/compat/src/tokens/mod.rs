@@ -10,7 +10,7 @@ use writ_kernel::{Caller, DialectToken, Environment, Id, Principal, PrincipalKin
 
 use crate::view::View;
 
-pub(crate) use authenticate::{Shown, authenticate, client, within};
+pub(crate) use authenticate::{authenticate, client, within};
 pub(crate) use issue::{New, accessor, auth, clamp, issue};
 
 /// What sort of token it is.
@@ -99,7 +99,6 @@ impl Token {
 }
 
 /// Whoever a token proves.
-#[expect(missing_debug_implementations, reason = "a view is too long to print")]
 pub(crate) struct Who {
     /// For the gate. A dialect token's fence lets nothing through until it is told a path.
     pub(crate) caller: Caller,

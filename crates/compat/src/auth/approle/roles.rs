@@ -80,7 +80,10 @@ fn take(role: &mut Role, ask: &Ask) -> Result<(), Fault> {
         role.role_id = role_id;
     }
     role.terms.take(fields)?;
-    if !role.bind_secret_id && role.secret_id_bound_cidrs.is_empty() && role.terms.token_bound_cidrs.is_empty() {
+    if !role.bind_secret_id
+        && role.secret_id_bound_cidrs.is_empty()
+        && role.terms.token_bound_cidrs.is_empty()
+    {
         return Err(Fault::invalid("at least one constraint should be enabled on the role"));
     }
     Ok(())
@@ -150,9 +153,11 @@ pub(super) async fn field(dialect: &Dialect, ask: &Ask, name: &str, field: &str)
         }
         Operation::Write => rewrite(dialect, ask, name).await,
         Operation::Delete => {
-            let role = kept::peek::<Role>(dialect, ask, &role_at(name)).await?.ok_or_else(Fault::not_found)?;
+            let role =
+                kept::peek::<Role>(dialect, ask, &role_at(name)).await?.ok_or_else(Fault::not_found)?;
             let reset = reset(dialect, ask, &role, &member)?;
-            kept::put(dialect, ask, WRITE, &role_at(name), &reset, Done::with(json!({ "reset": member }))).await?;
+            kept::put(dialect, ask, WRITE, &role_at(name), &reset, Done::with(json!({ "reset": member })))
+                .await?;
             Ok(Reply::Nothing)
         }
         _ => Err(Fault::unsupported_operation()),

@@ -181,7 +181,9 @@ pub(super) async fn tidy(dialect: &Dialect, ask: &Ask) -> Answer {
     let (keys, mount, now) = (dialect.seal().tenant(grant.tx()).await?, ask.mount.id, dialect.world().now());
     let mut removed = 0;
     for path in entries::paths(grant.tx(), mount, "accessor/").await? {
-        let Some((_, at)) = entries::find::<(String, String)>(grant.tx(), &keys, mount, &path).await? else { continue };
+        let Some((_, at)) = entries::find::<(String, String)>(grant.tx(), &keys, mount, &path).await? else {
+            continue;
+        };
         let known = entries::find::<SecretId>(grant.tx(), &keys, mount, &at).await?;
         if known.is_none_or(|known| !known.lives(now)) {
             entries::remove(grant.tx(), mount, &at).await?;

@@ -19,5 +19,9 @@ pub(super) async fn list(dialect: &Dialect, ask: &Ask) -> Answer {
     let now = dialect.world().now();
     let accessors = sql::accessors(grant.tx(), ask.view.environment.id.uuid(), now).await?;
     grant.record(Done::with(json!({ "accessors": accessors.len() }))).await?;
-    if accessors.is_empty() { Err(Fault::not_found()) } else { Ok(Reply::data(&json!({ "keys": accessors }))) }
+    if accessors.is_empty() {
+        Err(Fault::not_found())
+    } else {
+        Ok(Reply::data(&json!({ "keys": accessors })))
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use writ_crypto::SecretString;
 use writ_gate::Done;
-use writ_kernel::{Action, Capability, Caller, Rules};
+use writ_kernel::{Action, Caller, Capability, Rules};
 
 use super::roles::{self, Role};
 use crate::{
@@ -94,7 +94,10 @@ fn wanted(
         principal: caller.principal,
         principal_kind: caller.kind,
         entity: own.and_then(|own| own.entity).filter(|_| !orphan),
-        identity_policies: own.filter(|_| !orphan).map(|own| own.identity_policies.clone()).unwrap_or_default(),
+        identity_policies: own
+            .filter(|_| !orphan)
+            .map(|own| own.identity_policies.clone())
+            .unwrap_or_default(),
         policies,
         display_name: name.map_or_else(|| "token".to_owned(), |name| format!("token-{}", plain(&name))),
         path: if role.path_suffix.is_empty() {
@@ -194,7 +197,8 @@ fn life(
 ) -> Result<Life, Fault> {
     let terms = dialect.terms();
     let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    let asked = ask.fields.seconds("ttl")?.filter(|ttl| *ttl != 0).or(ask.fields.seconds("lease")?).unwrap_or(0);
+    let asked =
+        ask.fields.seconds("ttl")?.filter(|ttl| *ttl != 0).or(ask.fields.seconds("lease")?).unwrap_or(0);
     if asked < 0 {
         return Err(Fault::invalid("ttl must be greater than zero"));
     }
@@ -210,7 +214,8 @@ fn life(
         // What stands in nobody's way ends with what begot it, if not before, and never stands for long.
         let now = dialect.world().now();
         let left = own.map(|own| own.ttl(now)).unwrap_or_default();
-        let ttl = tokens::clamp(asked, seconds(terms.root_ttl), &[left, seconds(terms.root_ttl), explicit_max]);
+        let ttl =
+            tokens::clamp(asked, seconds(terms.root_ttl), &[left, seconds(terms.root_ttl), explicit_max]);
         return Ok(Life { ttl, explicit_max });
     }
     if period > 0 {

@@ -44,7 +44,8 @@ async fn find(dialect: &Dialect, ask: &Ask, which: &Which<'_>) -> Result<Option<
 }
 
 pub(super) async fn renew_own(dialect: &Dialect, ask: &Ask) -> Answer {
-    let token = ask.token().ok_or_else(|| Fault::invalid("only a token of the dialect can be renewed"))?.clone();
+    let token =
+        ask.token().ok_or_else(|| Fault::invalid("only a token of the dialect can be renewed"))?.clone();
     let text = ask.shown.as_ref().map(|text| text.expose().to_owned()).unwrap_or_default();
     prolong(dialect, ask, token, text).await
 }
@@ -71,13 +72,21 @@ async fn prolong(dialect: &Dialect, ask: &Ask, token: Token, text: String) -> An
 }
 
 /// Lets `token` live for another while: for how many seconds, and what to mind about it.
-pub(super) async fn prolonged(dialect: &Dialect, ask: &Ask, token: &Token) -> Result<(i64, Vec<String>), Fault> {
+pub(super) async fn prolonged(
+    dialect: &Dialect,
+    ask: &Ask,
+    token: &Token,
+) -> Result<(i64, Vec<String>), Fault> {
     let increment = ask.fields.seconds("increment")?.unwrap_or(0);
     let resource = lookup::resource(ask, token);
     let mut grant =
         dialect.gate().grant(&ask.caller(Capability::Update)?, Action::TokenRenew, resource).await?;
     if !token.renewable {
-        let kind = if token.kind == Kind::Batch { "batch tokens cannot be renewed" } else { "lease is not renewable" };
+        let kind = if token.kind == Kind::Batch {
+            "batch tokens cannot be renewed"
+        } else {
+            "lease is not renewable"
+        };
         return Err(Fault::invalid(kind));
     }
     let now = grant.world().now();

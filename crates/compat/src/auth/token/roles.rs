@@ -105,7 +105,8 @@ impl Role {
         for name in policies.iter().filter(|name| *name != "default") {
             let allowed =
                 !allows || self.allowed_policies.contains(name) || matches(&self.allowed_policies_glob, name);
-            let denied = self.disallowed_policies.contains(name) || matches(&self.disallowed_policies_glob, name);
+            let denied =
+                self.disallowed_policies.contains(name) || matches(&self.disallowed_policies_glob, name);
             if !allowed || denied {
                 let name = name.escape_debug();
                 return Err(Fault::invalid(format!("token policy \"{name}\" is not allowed by this role")));
@@ -237,7 +238,8 @@ pub(super) async fn write(dialect: &Dialect, ask: &Ask, name: &str) -> Answer {
 
 pub(super) async fn delete(dialect: &Dialect, ask: &Ask, name: &str) -> Answer {
     let resource = ask.resource("token-role").named(name);
-    let mut grant = dialect.gate().grant(&ask.caller(Capability::Delete)?, Action::AuthWrite, resource).await?;
+    let mut grant =
+        dialect.gate().grant(&ask.caller(Capability::Delete)?, Action::AuthWrite, resource).await?;
     let deleted = entries::remove(grant.tx(), ask.mount.id, &format!("roles/{name}")).await?;
     grant.commit(Done::with(json!({ "deleted": deleted }))).await?;
     Ok(Reply::Nothing)
@@ -249,7 +251,11 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_any_text() {
-        assert!(globbed("dev-*", "dev-a") && globbed("*", "") && globbed("a*b*c", "axxbyyc") && globbed("a", "a"));
-        assert!(!globbed("dev-*", "prod-a") && !globbed("a*c", "abd") && !globbed("a", "ab") && !globbed("", "a"));
+        assert!(
+            globbed("dev-*", "dev-a") && globbed("*", "") && globbed("a*b*c", "axxbyyc") && globbed("a", "a")
+        );
+        assert!(
+            !globbed("dev-*", "prod-a") && !globbed("a*c", "abd") && !globbed("a", "ab") && !globbed("", "a")
+        );
     }
 }

@@ -37,7 +37,8 @@ pub(super) async fn handle(dialect: &Dialect, ask: &Ask, segments: &[&str]) -> A
                 (None, Some(name)) => kept::peek(dialect, ask, &group_named(&name)).await?,
                 (None, None) => return Err(Fault::invalid("one of id or name must be supplied")),
             };
-            let group: Option<Group> = kept::find(dialect, ask, READ, &group_at(id.unwrap_or_default())).await?;
+            let group: Option<Group> =
+                kept::find(dialect, ask, READ, &group_at(id.unwrap_or_default())).await?;
             Ok(group.map_or(Reply::Nothing, |group| Reply::data(&shown(&group, ask))))
         }
         _ => Err(Fault::unsupported_operation()),
@@ -60,7 +61,14 @@ async fn one(dialect: &Dialect, ask: &Ask, id: Option<Uuid>) -> Answer {
             let mut grant = granted(dialect, ask).await?;
             let keys = dialect.seal().tenant(grant.tx()).await?;
             if let Some(group) = entries::find::<Group>(grant.tx(), &keys, ask.mount.id, &at).await? {
-                join(dialect, grant.tx(), ask, &Group { members: Vec::new(), ..group.clone() }, &group.members).await?;
+                join(
+                    dialect,
+                    grant.tx(),
+                    ask,
+                    &Group { members: Vec::new(), ..group.clone() },
+                    &group.members,
+                )
+                .await?;
                 entries::remove(grant.tx(), ask.mount.id, &at).await?;
                 entries::remove(grant.tx(), ask.mount.id, &group_named(&group.name)).await?;
                 view::changed(grant.tx(), ask.view.environment.id.uuid()).await?;

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Map, Value as Json, json};
 use writ_vault::{Keeping, NewSecret, Notes, SecretRecord, Update, VersionRecord};
 
-use super::{absent_is_fine, config, environment, exists, in_its_words, or_null, path, place, span, time, v2::loose};
+use super::{
+    absent_is_fine, config, environment, exists, in_its_words, or_null, path, place, span, time, v2::loose,
+};
 use crate::{
     ask::{Ask, Operation},
     dialect::Dialect,
@@ -98,7 +100,10 @@ async fn patch(dialect: &Dialect, ask: &Ask, rest: &str) -> Answer {
     Ok(Reply::Nothing)
 }
 
-fn patched(mut custom: BTreeMap<String, String>, patch: Map<String, Json>) -> Result<BTreeMap<String, String>, Fault> {
+fn patched(
+    mut custom: BTreeMap<String, String>,
+    patch: Map<String, Json>,
+) -> Result<BTreeMap<String, String>, Fault> {
     for (name, value) in patch {
         match value {
             Json::Null => drop(custom.remove(&name)),
@@ -115,7 +120,9 @@ fn check(custom: &BTreeMap<String, String>) -> Result<(), Fault> {
     if custom.len() > 64 {
         return Err(Fault::invalid("custom_metadata validation failed: at most 64 keys are allowed"));
     }
-    let fits = |(name, value): (&String, &String)| (1..=128).contains(&name.len()) && (1..=512).contains(&value.len());
+    let fits = |(name, value): (&String, &String)| {
+        (1..=128).contains(&name.len()) && (1..=512).contains(&value.len())
+    };
     if custom.iter().all(fits) {
         return Ok(());
     }

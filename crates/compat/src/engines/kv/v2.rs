@@ -19,7 +19,9 @@ use crate::{
 pub(super) async fn handle(dialect: &Dialect, ask: &Ask) -> Answer {
     let (area, rest) = ask.rest.split_once('/').unwrap_or((&ask.rest, ""));
     match (area, ask.operation) {
-        ("config", Operation::Read | Operation::Write) if rest.is_empty() => config::handle(dialect, ask).await,
+        ("config", Operation::Read | Operation::Write) if rest.is_empty() => {
+            config::handle(dialect, ask).await
+        }
         ("data", Operation::Read) => read(dialect, ask, rest).await,
         ("data", Operation::Write) => write(dialect, ask, rest).await,
         ("data", Operation::Patch) => patch(dialect, ask, rest).await,
@@ -34,7 +36,9 @@ pub(super) async fn handle(dialect: &Dialect, ask: &Ask) -> Answer {
         ("subkeys", Operation::Read) => subkeys(dialect, ask, rest).await,
         ("metadata", Operation::List) => list(dialect, ask, rest).await,
         ("metadata", _) => metadata::handle(dialect, ask, rest).await,
-        ("config" | "data" | "delete" | "undelete" | "destroy" | "subkeys", _) => Err(Fault::unsupported_operation()),
+        ("config" | "data" | "delete" | "undelete" | "destroy" | "subkeys", _) => {
+            Err(Fault::unsupported_operation())
+        }
         _ => Err(as_version_1(ask)),
     }
 }
@@ -81,15 +85,16 @@ async fn reading(dialect: &Dialect, ask: &Ask, rest: &str) -> Result<Reading, Fa
 /// The same document with `null` for every value, and for every object below `depth` (0 for none).
 fn hollow(value: Json, depth: i64, level: i64) -> Json {
     match value {
-        Json::Object(members) if level == 1 || depth == 0 || level <= depth => {
-            Json::Object(members.into_iter().map(|(name, value)| (name, hollow(value, depth, level + 1))).collect())
-        }
+        Json::Object(members) if level == 1 || depth == 0 || level <= depth => Json::Object(
+            members.into_iter().map(|(name, value)| (name, hollow(value, depth, level + 1))).collect(),
+        ),
         _ => Json::Null,
     }
 }
 
 fn shown(name: &str, document: Box<RawValue>, reading: &Reading) -> Members {
-    [(name.to_owned(), document), ("metadata".to_owned(), raw(&told(&reading.secret, &reading.version)))].into()
+    [(name.to_owned(), document), ("metadata".to_owned(), raw(&told(&reading.secret, &reading.version)))]
+        .into()
 }
 
 /// 404, and all the same what is known of the version.
@@ -228,8 +233,11 @@ mod tests {
 
     #[test]
     fn a_patch_replaces_removes_and_leaves_the_bytes_of_everything_else() {
-        let target = members(r#"{"keep":1.50,"drop":1,"deep":{"keep":12345678901234567890,"drop":2},"flat":"x"}"#);
-        let patch = members(r#"{"drop":null,"new":"n","deep":{"drop":null,"add":[1]},"flat":{"a":{"b":null,"c":1}}}"#);
+        let target =
+            members(r#"{"keep":1.50,"drop":1,"deep":{"keep":12345678901234567890,"drop":2},"flat":"x"}"#);
+        let patch = members(
+            r#"{"drop":null,"new":"n","deep":{"drop":null,"add":[1]},"flat":{"a":{"b":null,"c":1}}}"#,
+        );
         assert_eq!(
             raw(&merged(target, patch).unwrap()).get(),
             r#"{"deep":{"add":[1],"keep":12345678901234567890},"flat":{"a":{"c":1}},"keep":1.50,"new":"n"}"#

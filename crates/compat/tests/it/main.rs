@@ -1,0 +1,10 @@
+//! The Vault dialect, as its clients see it, on both engines.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod beginning;
+mod mounts;
+mod paths;
+mod policies;
+mod stage;
+mod tokens;
+mod wrapping;

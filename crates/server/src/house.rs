@@ -12,6 +12,7 @@ use std::{
 
 use axum::{Extension, Router};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use writ_compat::Dialect;
 use writ_crypto::{Entropy, hash, password};
 use writ_deploy::{Deploy, Scheduler};
 use writ_evidence::{Evidence, Sequencer};
@@ -154,6 +155,7 @@ struct Rooms {
     evidence: Evidence,
     vault: Vault,
     keys: Keys,
+    dialect: Dialect,
 }
 
 impl Rooms {
@@ -162,10 +164,13 @@ impl Rooms {
         let deploy = Deploy::new(gate.clone(), Arc::new(People(identity.clone())));
         let vault = Vault::new(gate.clone(), Arc::new(People(identity.clone())));
         let keys = Keys::new(gate.clone(), Arc::clone(entropy));
-        Ok(Self { identity, deploy, evidence: Evidence::new(gate.clone(), host)?, vault, keys })
+        let terms = writ_compat::Terms::default();
+        let dialect = Dialect::new(gate.clone(), identity.clone(), vault.clone(), keys.clone(), terms);
+        let evidence = Evidence::new(gate.clone(), host)?;
+        Ok(Self { identity, deploy, evidence, vault, keys, dialect })
     }
 
-    fn routes(&self, sys: Sys) -> [openapi::OpenApiRouter; 7] {
+    fn routes(&self, sys: Sys) -> [openapi::OpenApiRouter; 8] {
         [
             sys::routes(sys),
             writ_identity::routes(self.identity.clone()),
@@ -174,6 +179,7 @@ impl Rooms {
             writ_evidence::routes(self.evidence.clone()),
             writ_vault::routes(self.vault.clone()),
             writ_keys::routes(self.keys.clone()),
+            writ_compat::routes(self.dialect.clone()),
         ]
     }
 }

@@ -31,6 +31,10 @@ pub(crate) const OPEN: &[&str] = &[
     "/api/v1/sys/seal-status",
     "/api/v1/sys/init",
     "/api/v1/sys/unseal",
+    // The Vault dialect answers for itself, in its own words.
+    "/v1",
+    "/v1/",
+    "/v1/{*path}",
 ];
 
 /// What these operations need.

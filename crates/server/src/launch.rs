@@ -164,6 +164,8 @@ fn start_of(process: u32) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -174,6 +176,43 @@ mod tests {
         drop(child.stdin.take());
         child.wait().unwrap();
         assert!(mark.is_gone());
+    }
+
+    #[tokio::test]
+    async fn a_runner_is_told_the_trace_of_its_deployment_and_its_run_is_a_span_of_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("writ");
+        let told = folder.path().join("told");
+        std::fs::write(&program, format!("#!/bin/sh\ncat > {}\n", told.display())).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let world = World::new(Arc::new(writ_kernel::SystemClock), Arc::new(writ_crypto::Entropy::os()));
+        let (tracer, mut spans) = Tracer::into_hand();
+        let runners = LocalRunners {
+            config: Runner::default(),
+            program,
+            server_url: String::new(),
+            pin: String::new(),
+            states: folder.path().to_owned(),
+            tracer,
+            world: world.clone(),
+        };
+        let trace = writ_kernel::TraceId::new(&world);
+        let launch = Launch {
+            tenant: world.id(),
+            deployment: world.id(),
+            run: world.id(),
+            trace,
+            token: writ_crypto::SecretString::new("the-token".to_owned()),
+            deadline: world.now(),
+            local_state: None,
+        };
+        runners.start(launch).await.unwrap();
+        let span = spans.recv().await.unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&std::fs::read(told).unwrap()).unwrap();
+        let parent = Traceparent::parse(told["traceparent"].as_str().unwrap()).unwrap();
+        assert_eq!((parent.trace, parent.span), (span.trace, span.id));
+        assert_eq!((span.trace, span.failed, parent.sampled), (trace, false, true));
     }
 
     #[test]

@@ -120,6 +120,16 @@ impl Tracer {
     }
 }
 
+#[cfg(test)]
+impl Tracer {
+    /// One that keeps everything, and whose spans come out here.
+    pub(crate) fn into_hand() -> (Self, mpsc::Receiver<Span>) {
+        let (queue, spans) = mpsc::channel(1);
+        let on = On { queue, threshold: threshold(1.0), counts: Counts::default() };
+        (Self(Some(Arc::new(on))), spans)
+    }
+}
+
 /// Of 2^63, so that 1 is every trace and 0 is none.
 fn threshold(ratio: f64) -> u64 {
     const ALL: u64 = 1 << 63;
@@ -294,6 +304,27 @@ mod tests {
         assert_eq!([0.0, 0.25, 0.5, 1.0].map(kept), [0, 4, 8, 16]);
         let last: TraceId = "f".repeat(32).parse().unwrap();
         assert!(tracer(1.0).samples(last) && !tracer(0.999).samples(last));
+    }
+
+    #[test]
+    fn a_full_queue_drops_what_comes_and_counts_it() {
+        let (tracer, mut spans) = Tracer::into_hand();
+        let world = World::new(Arc::new(writ_kernel::SystemClock), Arc::new(writ_crypto::Entropy::os()));
+        let span = |name: &str| Span {
+            trace: TraceId::new(&world),
+            id: writ_kernel::SpanId::new(&world),
+            parent: None,
+            kind: otlp::Kind::Server,
+            name: name.to_owned(),
+            began: world.now(),
+            ended: world.now(),
+            attributes: Vec::new(),
+            failed: false,
+        };
+        ["first", "second", "third"].map(|name| tracer.take(|| span(name)));
+        assert_eq!(spans.try_recv().unwrap().name, "first");
+        assert!(spans.try_recv().is_err());
+        assert_eq!(tracer.0.unwrap().counts.dropped.get(), 2);
     }
 
     #[test]

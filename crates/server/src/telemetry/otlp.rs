@@ -8,16 +8,16 @@ use writ_kernel::{SpanId, Timestamp, TraceId};
 pub(super) const PATH: &str = "/v1/traces";
 
 /// One span. What it may say is in the constructors in `spans.rs`, and nothing else ever is.
-pub(super) struct Span {
-    pub(super) trace: TraceId,
-    pub(super) id: SpanId,
+pub(crate) struct Span {
+    pub(crate) trace: TraceId,
+    pub(crate) id: SpanId,
     pub(super) parent: Option<SpanId>,
     pub(super) kind: Kind,
     pub(super) name: String,
     pub(super) began: Timestamp,
     pub(super) ended: Timestamp,
     pub(super) attributes: Vec<Attribute>,
-    pub(super) failed: bool,
+    pub(crate) failed: bool,
 }
 
 /// The numbers are the protocol's.

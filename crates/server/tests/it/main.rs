@@ -8,6 +8,7 @@
 
 mod beginning;
 mod ground;
+mod hsm;
 mod operating;
 mod operations;
 mod sealing;

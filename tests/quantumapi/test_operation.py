@@ -56,7 +56,7 @@ class Audit(SdkTest):
 
     async def test_list_speaks_of_keys_in_the_words_of_the_sdk(self):
         key = await self.client.keys.generate(self.name("key"), KeyType.ENCRYPTION, "AES-256-GCM")
-        await self.client.encryption.encrypt("x", key_id=key.id)
+        await self.client.transit.encrypt(key.name, b"x")
         logs = await self.auditor.audit.list(category="keys", action=["Encrypt", "KeyCreated"], key_id=key.id)
         self.assertEqual([one.action for one in logs.items], ["Encrypt", "KeyCreated"])
 

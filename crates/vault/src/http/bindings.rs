@@ -25,7 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<Vault> {
     OpenApiRouter::new().routes(routes!(bind, list)).routes(routes!(unbind)).routes(routes!(fetch))
 }
 
-fn binding(binding: BindingRecord) -> SecretBinding {
+fn binding(binding: &BindingRecord) -> SecretBinding {
     SecretBinding {
         id: binding.id.uuid(),
         name: binding.name.to_string(),
@@ -56,7 +56,7 @@ async fn bind(
     };
     let (record, receipt) = room.bind(&caller, new).await?;
     let location = format!("/api/v1/bindings/{}", record.id);
-    came(&receipt, &location, binding(record))
+    came(&receipt, &location, binding(&record))
 }
 
 /// List bindings, oldest first.
@@ -74,7 +74,7 @@ async fn list(
     };
     let page = PageRequest::new(query.after, query.limit)?;
     let (page, receipt) = room.bindings(&caller, &wanted, &page).await?;
-    Ok(Recorded(receipt.to_string(), listing(page.map(binding))))
+    Ok(Recorded(receipt.to_string(), listing(page.map(|record| binding(&record)))))
 }
 
 /// Release a consumer from a secret.

@@ -39,7 +39,7 @@ pub(super) fn routes() -> OpenApiRouter<Vault> {
         .layer(body_limit(BODY))
 }
 
-fn link(link: LinkRecord, now: Timestamp) -> SharedLink {
+fn link(link: &LinkRecord, now: Timestamp) -> SharedLink {
     SharedLink {
         id: link.id.uuid(),
         secret_id: link.secret.map(Id::uuid),
@@ -82,7 +82,7 @@ async fn share(
     };
     let (record, token, receipt) =
         room.share(&caller, &Place::Id(Id::from_uuid(wanted.secret_id)), new).await?;
-    let link = link(record, room.gate().world().now());
+    let link = link(&record, room.gate().world().now());
     let body = CreatedLink { link, token: token.expose().to_owned() };
     Ok(Recorded(receipt.to_string(), (StatusCode::CREATED, Json(body))))
 }
@@ -97,7 +97,7 @@ async fn links(
 ) -> Answer<SharedLinks> {
     let (records, receipt) = room.links(&caller, &Place::Id(Id::from_uuid(id))).await?;
     let now = room.gate().world().now();
-    let links: Vec<_> = records.into_iter().map(|record| link(record, now)).collect();
+    let links: Vec<_> = records.iter().map(|record| link(record, now)).collect();
     Ok(answer(&receipt, SharedLinks { total_count: links.len(), links }))
 }
 

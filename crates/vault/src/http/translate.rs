@@ -8,7 +8,9 @@ use writ_kernel::{Error, Id, Label, Result};
 use writ_wire::secrets as wire;
 
 use crate::secrets::{
-    model::{Classification, Facts, Format, Keeping, Notes, Reading, SecretRecord, Value, VersionRecord},
+    model::{
+        Absence, Classification, Facts, Format, Keeping, Notes, Reading, SecretRecord, Value, VersionRecord,
+    },
     write::NewSecret,
 };
 
@@ -152,7 +154,7 @@ pub(super) fn secret(secret: SecretRecord) -> wire::Secret {
 /// # Errors
 /// `Gone` when the version is deleted or destroyed.
 pub(super) fn with_value(reading: Reading) -> Result<wire::SecretWithValue> {
-    let value = reading.value.map_err(|absence| absence.error())?;
+    let value = reading.value.map_err(Absence::error)?;
     let details = match &reading.details {
         Some(text) => {
             serde_json::from_slice(text.expose()).map_err(|_| Error::internal("unreadable details"))?

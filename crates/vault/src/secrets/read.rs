@@ -121,13 +121,12 @@ pub(crate) fn readable(secret: &SecretRecord, now: Timestamp) -> Result<()> {
 }
 
 async fn reading(grant: &mut ReadGrant, secret: SecretRecord, version: VersionRecord) -> Result<Reading> {
-    let value = match version.absent(grant.world().now()) {
-        Some(absence) => Err(absence),
-        None => {
-            let sealed = sql::sealed(grant.tx(), secret.id, version.version).await?;
-            let bytes = write::open(grant.keys(), secret.id, version.version, &sealed)?;
-            Ok(Value { format: version.format, bytes })
-        }
+    let value = if let Some(absence) = version.absent(grant.world().now()) {
+        Err(absence)
+    } else {
+        let sealed = sql::sealed(grant.tx(), secret.id, version.version).await?;
+        let bytes = write::open(grant.keys(), secret.id, version.version, &sealed)?;
+        Ok(Value { format: version.format, bytes })
     };
     let details = details(grant.keys(), &secret)?;
     Ok(Reading { secret, version, value, details })

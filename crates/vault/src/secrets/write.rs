@@ -381,10 +381,9 @@ pub(crate) async fn remember(grant: &mut Grant, key: &str, id: Id<Secret>, diges
     let place = request_cell(grant.tenant(), principal, key);
     let digest = grant.keys().seal(grant.world(), &place, digest);
     let row = sql::RequestRow { digest, object_id: id.uuid() };
-    match sql::insert_request(grant.tx(), principal, key, &row, now).await? {
-        true => Ok(()),
-        false => Err(Error::conflict("contention", "the same request is being answered; try again")),
-    }
+    let written = sql::insert_request(grant.tx(), principal, key, &row, now).await?;
+    let contention = || Error::conflict("contention", "the same request is being answered; try again");
+    written.then_some(()).ok_or_else(contention)
 }
 
 async fn repeated(

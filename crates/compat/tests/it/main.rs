@@ -1,6 +1,12 @@
 //! The Vault dialect, as its clients see it, on both engines.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
+mod bao;
 mod beginning;
 mod mounts;
 mod paths;

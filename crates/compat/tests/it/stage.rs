@@ -11,8 +11,9 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tower::ServiceExt as _;
-use writ_compat::{Dialect, Terms};
+use writ_compat::Dialect;
 use writ_crypto::{Entropy, password};
 use writ_gate::{Gate, Limits, Rate};
 use writ_identity::Identity;
@@ -21,13 +22,12 @@ use writ_keys::Keys;
 use writ_seal::Seal;
 use writ_store::testing::TestDb;
 use writ_vault::Vault;
-use writ_web::{Guard, Manners, Peer, openapi};
+use writ_web::{Guard, Manners, Peer, Terms, Transport, openapi};
 
 const PEER: Peer = Peer(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 1234));
 
 /// A server and its root token.
 pub(crate) struct Stage {
-    pub(crate) gate: Gate,
     pub(crate) root: String,
     pub(crate) shares: Vec<String>,
     router: Router,
@@ -81,7 +81,7 @@ impl Stage {
         let identity = Identity::new(gate.clone());
         let vault = Vault::new(gate.clone(), Arc::new(People(identity.clone())));
         let named = Keys::new(gate.clone(), Arc::new(Entropy::os()));
-        let dialect = Dialect::new(gate.clone(), identity, vault, named, Terms::default());
+        let dialect = Dialect::new(gate.clone(), identity, vault, named, writ_compat::Terms::default());
         let (router, _) = openapi::assemble("test", "0", [writ_compat::routes(dialect)]);
         let manners = Manners {
             world,
@@ -93,7 +93,7 @@ impl Stage {
             observe: Box::new(|_| {}),
         };
         let router = manners.teach(router.layer(Extension(PEER)));
-        Self { gate, root: String::new(), shares: Vec::new(), router, _keys: keys }
+        Self { root: String::new(), shares: Vec::new(), router, _keys: keys }
     }
 
     /// A server in use.
@@ -108,6 +108,17 @@ impl Stage {
             stage.call(Method::PUT, "sys/unseal", "", Some(&json!({ "key": share }))).await;
         }
         stage
+    }
+
+    /// The same server on a port of this machine.
+    pub(crate) async fn serve(&self) -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let observe = Box::new(|_| {});
+        let terms =
+            Terms { transport: Transport::DangerousPlain, limits: writ_web::Limits::default(), observe };
+        tokio::spawn(writ_web::serve(listener, self.router.clone(), terms, std::future::pending()));
+        address
     }
 
     /// Any request to `/v1/<path>`; an empty token is none.

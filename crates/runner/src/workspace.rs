@@ -1,5 +1,6 @@
 //! The private directory of one run: made for it, in memory where possible, and wiped at its end.
 
+mod sweep;
 mod unpack;
 mod wipe;
 
@@ -57,7 +58,8 @@ pub struct Workspace {
 
 impl Workspace {
     /// Makes one below `parent`, or where it is best: on a file system of its own in memory with `mounts`
-    /// and room for `size` bytes, else in shared memory, else among the temporary files.
+    /// and room for `size` bytes, else in shared memory, else among the temporary files. What runners left there that
+    /// were killed is wiped first.
     pub fn create(parent: Option<&Path>, mounts: Option<&PrivateMounts>, size: u64) -> Result<Self> {
         let failed = |error: std::io::Error| {
             Error::unavailable("no_workspace", "the workspace of the run cannot be made")
@@ -65,8 +67,9 @@ impl Workspace {
                 .because(error)
         };
         let base = parent.map_or_else(usual_place, Path::to_owned);
+        sweep::sweep(&base);
         let dir = tempfile::Builder::new()
-            .prefix("writ-run-")
+            .prefix(&sweep::prefix())
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(base)
             .map_err(failed)?;

@@ -115,7 +115,7 @@ impl Stage {
         ];
         let (app, launches) = (house.app(rooms), Arc::new(Launches::default()));
         let scheduler = Scheduler::new(room, launches.clone(), Terms::default());
-        Self { house, app, launches, scheduler, admin, ann, bob, operator: Default::default() }
+        Self { house, app, launches, scheduler, admin, ann, bob, operator: tokio::sync::Mutex::default() }
     }
 
     /// An operator; the same one each time.

@@ -20,7 +20,6 @@ pub enum Level {
 /// became that program. This is evidence: it says what was reached, not what was wished.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each wall stands or not, independent of the others")]
 pub struct Isolation {
     /// `PR_SET_NO_NEW_PRIVS`: setuid programs and file capabilities gain nothing.
     pub no_new_privs: bool,

@@ -253,7 +253,7 @@ impl<'a> Drive<'a> {
         }
         // Once it had the lock, it fails when there is no state yet.
         match self.state(watch).await {
-            Ok(state) if state.lineage.is_none_or(|lineage| lineage.is_empty()) => Ok(None),
+            Ok(state) if state.lineage.as_deref().is_none_or(str::is_empty) => Ok(None),
             _ => Err(outcome.error()),
         }
     }

@@ -174,21 +174,32 @@ async fn find(entry: &mut Entry, kind: CredentialKind, id: Uuid) -> Result<Optio
     Ok(sql::credential(entry.tx(), id).await?.filter(|record| record.kind == kind))
 }
 
-struct New {
-    kind: CredentialKind,
-    principal: Id<Principal>,
-    principal_kind: PrincipalKind,
-    label: Option<Label>,
-    scopes: Scopes,
-    expires_at: Timestamp,
+/// A credential to be made.
+pub(crate) struct New {
+    pub(crate) kind: CredentialKind,
+    pub(crate) principal: Id<Principal>,
+    pub(crate) principal_kind: PrincipalKind,
+    pub(crate) label: Option<Label>,
+    pub(crate) scopes: Scopes,
+    pub(crate) expires_at: Timestamp,
 }
 
 /// Makes the text of a credential and keeps its hash.
 async fn issue(tx: &mut Tx, world: &World, new: New) -> Result<(SecretString, CredentialRecord)> {
+    issue_as(tx, world, world.id(), new).await
+}
+
+/// [`issue`] under an id that was chosen before.
+pub(crate) async fn issue_as(
+    tx: &mut Tx,
+    world: &World,
+    id: Id<()>,
+    new: New,
+) -> Result<(SecretString, CredentialRecord)> {
     let New { kind, principal, principal_kind, label, scopes, expires_at } = new;
     let (text, hash) = Token::generate(world, kind.as_str());
     let record = CredentialRecord {
-        id: world.id(),
+        id,
         kind,
         principal,
         principal_kind,

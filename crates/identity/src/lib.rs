@@ -5,6 +5,7 @@ mod authenticate;
 mod bootstrap;
 mod credentials;
 mod http;
+mod lending;
 mod model;
 mod people;
 mod policies;
@@ -15,4 +16,5 @@ mod tenancy;
 
 pub use bootstrap::{first_admin, first_admin_within, found_platform};
 pub use http::{Identity, routes};
+pub use lending::LentKey;
 pub use policies::try_policies;

@@ -6,3 +6,4 @@ pub mod password;
 pub mod postgres;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod webhook;

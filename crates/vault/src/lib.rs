@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod bindings;
+pub mod events;
 mod http;
 pub mod leases;
 pub mod ports;
 mod readers;
 mod room;
+pub mod rotation;
 mod secrets;
 mod sharing;
 

@@ -16,6 +16,7 @@ pub mod leases;
 pub mod page;
 pub mod policies;
 pub mod randomness;
+pub mod rotation;
 pub mod runner;
 pub mod secrets;
 pub mod sharing;

@@ -66,6 +66,19 @@ impl Postgres {
         .await
     }
 
+    /// Whether the server lets another role in with `password`.
+    ///
+    /// # Errors
+    /// As [`Postgres::log_in`].
+    pub async fn try_password(&self, name: &str, password: &SecretString) -> Result<()> {
+        in_time(async {
+            let conn = sql::connect(&self.server, name, password).await?;
+            sql::close(conn).await;
+            Ok(())
+        })
+        .await
+    }
+
     /// Makes a role with the statements of `creation`, all or none.
     ///
     /// # Errors

@@ -264,6 +264,17 @@ impl Leases {
         grant.commit(Done::with(json!({ "removedRole": role.name }))).await
     }
 
+    /// Whether the caller may set up an engine, and so may have it do other things.
+    pub(crate) async fn may_direct(&self, caller: &Caller, id: Uuid) -> Result<()> {
+        let mut entry = self.gate().enter(caller, Action::EngineWrite).await?;
+        let Some((engine, environment)) = engine_in(&mut entry, id).await? else {
+            return Err(entry.not_found("engine").await);
+        };
+        // Only to ask: dropping the grant does nothing, and a refusal is on record.
+        drop(entry.admit(engine.resource(environment)).await?);
+        Ok(())
+    }
+
     /// An engine of tokens is a way to keys of a service account: it takes somebody who may make those.
     async fn may_lend(&self, caller: &Caller, config: &EngineConfig) -> Result<()> {
         let EngineConfig::Tokens { service } = config else { return Ok(()) };

@@ -9,6 +9,8 @@ use writ_kernel::{Action, Caller, Credential, Error, Id, Page, PageRequest, Resu
 use writ_store::serialize_on;
 use writ_wire::leases::{Borrow, LeaseState};
 
+use crate::events::{NewEvent, emit};
+
 use super::{
     engines::{engine_in, listing},
     made::{Target, handle, renewable},
@@ -129,6 +131,7 @@ impl Leases {
             let error = Error::conflict("lease_lost", "the credential was not made in time, and is ended");
             return Err(grant.refuse(error).await);
         }
+        emit(&mut grant, event("LeaseCreated", &active)).await?;
         let done = Done::with(json!({ "expiresAt": active.expires_at })).outcome(Outcome::Done);
         let receipt = grant.commit(done).await?;
         Ok((active, receipt))
@@ -201,7 +204,7 @@ impl Leases {
         let detail = json!({ "until": until });
         grant.commit(Done::with(detail).outcome(Outcome::Intent)).await?;
 
-        let told = target.extend(self, caller.tenant, &lease, until).await;
+        let told = target.extend(&lease, until).await;
         self.renewed(caller, lease, until, told).await
     }
 
@@ -229,6 +232,7 @@ impl Leases {
         if !sql::advance(grant.tx(), LeaseState::Active, &longer).await? {
             return Err(grant.refuse(Error::conflict("lease_over", "the lease is over")).await);
         }
+        emit(&mut grant, event("LeaseRenewed", &longer)).await?;
         let receipt = grant.commit(Done::with(json!({ "until": until })).outcome(Outcome::Done)).await?;
         Ok((longer, receipt))
     }
@@ -358,6 +362,21 @@ impl Leases {
         let which = Which { engine, environment, holder, state, ..Which::default() };
         let page = sql::leases(grant.tx(), which, &page).await?;
         Ok((page, grant.commit(Done::plain()).await?))
+    }
+}
+
+/// What consumers are told of a lease.
+pub(crate) fn event(kind: &'static str, lease: &LeaseRecord) -> NewEvent {
+    NewEvent {
+        kind,
+        subject_kind: "lease",
+        subject: lease.id.uuid(),
+        name: Some(lease.handle.clone()),
+        environment: Some(lease.environment),
+        data: json!({
+            "engine": lease.engine, "role": lease.role, "holder": lease.holder, "expiresAt": lease.expires_at,
+            "reason": lease.reason,
+        }),
     }
 }
 

@@ -133,20 +133,11 @@ impl Target {
     }
 
     /// Lets the credential of a lease live until another time.
-    pub(crate) async fn extend(
-        &self,
-        leases: &Leases,
-        tenant: TenantId,
-        lease: &LeaseRecord,
-        until: Timestamp,
-    ) -> Result<()> {
+    pub(crate) async fn extend(&self, lease: &LeaseRecord, until: Timestamp) -> Result<()> {
         match (self, &lease.spec) {
             (Self::Postgres(server), RoleSpec::Postgres { renewal, .. }) => {
                 let renewal = renewal.as_deref().map(Template::parse).transpose()?;
                 server.extend(renewal.as_ref(), &lease.handle, until).await
-            }
-            (Self::Tokens(_), RoleSpec::Tokens { .. }) => {
-                leases.0.tokens.extend(tenant, key(lease)?, until).await
             }
             _ => Err(other_kind()),
         }
@@ -183,9 +174,9 @@ impl Target {
 /// How far Amazon's clock may be from ours.
 const AMAZONS_CLOCK: Duration = Duration::from_mins(5);
 
-/// Whether the leases of a role can be borrowed for longer: what the target can extend.
+/// Whether the leases of a role can be borrowed for longer: what the target can extend. A session and a key cannot.
 pub(crate) fn renewable(spec: &RoleSpec) -> bool {
-    !matches!(spec, RoleSpec::Aws { .. })
+    matches!(spec, RoleSpec::Postgres { .. })
 }
 
 /// What the target will know a lease by: says whose it is to whoever looks there, and is not a secret.

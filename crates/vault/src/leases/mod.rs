@@ -13,6 +13,9 @@ pub mod ports;
 mod sql;
 mod worker;
 
+pub(crate) use made::Target;
+pub(crate) use sql::engine as engine_record;
+
 pub use http::routes;
 pub use lending::Filter;
 pub use model::{Borrowed, EngineRecord, LeaseRecord, Leases, Parts, RoleRecord, Terms};

@@ -20,9 +20,6 @@ pub trait Tokens: Send + Sync {
     /// Makes the key `wanted`.
     fn lend(&self, tenant: TenantId, wanted: Key) -> Boxed<'_, Result<SecretString>>;
 
-    /// Lets the key `id` live until another time.
-    fn extend(&self, tenant: TenantId, id: Uuid, until: Timestamp) -> Boxed<'_, Result<()>>;
-
     /// Ends the key `id`. One that is not there is ended already.
     fn withdraw(&self, tenant: TenantId, id: Uuid) -> Boxed<'_, Result<()>>;
 }

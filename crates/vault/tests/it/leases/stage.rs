@@ -11,17 +11,20 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use writ_crypto::SecretString;
 use writ_identity::Identity;
-use writ_kernel::{Clock as _, Error, Id, Principal, Result, SystemClock, TenantId, Timestamp, TraceId};
+use writ_kernel::{Clock as _, Id, Principal, Result, SystemClock, TenantId, TraceId};
 use writ_store::testing::TestDb;
 use writ_targets::{
     postgres::{Postgres, Template},
     testing::{PASSWORD, Target},
 };
 use writ_testkit::{App, House, Someone};
-use writ_vault::leases::{
-    Keeper, Leases, Terms,
-    ports::{Boxed, Holders, Key, Tokens},
-    routes,
+use writ_vault::{
+    events::{Events, Reach},
+    leases::{
+        Keeper, Leases, Terms,
+        ports::{Boxed, Holders, Key, Tokens},
+        routes,
+    },
 };
 
 /// Everything a test about leases needs.
@@ -50,12 +53,6 @@ impl Tokens for Keys {
         Box::pin(async move { Ok(SecretString::new(format!("key-{}", wanted.id))) })
     }
 
-    fn extend(&self, _: TenantId, id: Uuid, until: Timestamp) -> Boxed<'_, Result<()>> {
-        let mut keys = self.0.lock().unwrap();
-        let known = keys.get_mut(&id).map(|key| key.until = until);
-        Box::pin(async move { known.ok_or_else(|| Error::not_found("key")) })
-    }
-
     fn withdraw(&self, _: TenantId, id: Uuid) -> Boxed<'_, Result<()>> {
         self.0.lock().unwrap().remove(&id);
         Box::pin(async { Ok(()) })
@@ -79,6 +76,15 @@ impl Stage {
     }
 
     pub(crate) async fn with(db: &TestDb, terms: Terms) -> Self {
+        Self::reaching(db, terms, Reach::Private).await
+    }
+
+    /// Where hooks are told things in public only.
+    pub(crate) async fn strict(db: &TestDb) -> Self {
+        Self::reaching(db, Terms::default(), Reach::Public).await
+    }
+
+    async fn reaching(db: &TestDb, terms: Terms, reach: Reach) -> Self {
         // A real server reads a real clock, and must agree with ours on what is over.
         db.time.advance(SystemClock.now().since(db.time.world().now()));
         let house = House::over(db).await;
@@ -87,7 +93,11 @@ impl Stage {
         let keys = Arc::new(Keys::default());
         let people = Arc::new(People(identity.clone()));
         let leases = Leases::new(house.gate.clone(), people, keys.clone(), terms);
-        let app = house.app([writ_identity::routes(identity), routes(leases.clone())]);
+        let app = house.app([
+            writ_identity::routes(identity),
+            routes(leases.clone()),
+            writ_vault::events::routes(Events::new(house.gate.clone(), reach)),
+        ]);
         let environment = async |name: &str, kind: &str| {
             let wanted = json!({ "name": name, "kind": kind });
             let made = app.send(&admin, Method::POST, "/api/v1/environments", &wanted).await;
@@ -109,6 +119,14 @@ impl Stage {
     pub(crate) async fn stranger(&self) -> Someone {
         let admin = self.house.tenant("globex").await;
         self.house.person(&admin, "sue", &["secrets-admin"]).await
+    }
+
+    /// The same person with a key that outlives sessions; made while a session lasts.
+    pub(crate) async fn key(&self, who: &Someone) -> Someone {
+        let until = self.house.gate.world().now().plus(Duration::from_hours(48));
+        let wanted = json!({ "label": "later", "scopes": ["*"], "expiresAt": until });
+        let key = self.ask(who, Method::POST, "/api/v1/api-keys", &wanted, 201).await;
+        Someone { token: key["secret"].as_str().unwrap().to_owned(), caller: who.caller.clone() }
     }
 
     /// Asks, and expects `status`.

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::commands::{
-    approval, connection, database, deploy, deployment, environment, errand, evidence, key, login, person,
-    policy, role, run, service, session, shell, state, sys, tenant, vault,
+    approval, connection, crypt, database, deploy, deployment, environment, errand, evidence, key, keys,
+    login, person, policy, role, run, service, session, shell, state, sys, tenant, vault,
 };
 
 /// Nobody holds standing power: deployments, secrets and quantum jobs under borrowed authority, with evidence.
@@ -19,12 +19,7 @@ use crate::commands::{
 /// Exit codes: 0 done, 1 refused or failed, 2 wrong usage or input, 3 the server cannot be reached or trusted,
 /// 4 evidence does not verify, 130 interrupted.
 #[derive(Debug, Parser)]
-#[command(
-    name = "writ",
-    version,
-    max_term_width = 110,
-    arg_required_else_help = true
-)]
+#[command(name = "writ", version, max_term_width = 110, arg_required_else_help = true)]
 pub(crate) struct Args {
     /// Print JSON, for programs.
     #[arg(long, global = true)]
@@ -91,6 +86,15 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Vault(vault::Command),
     Run(run::Run),
+    /// Named keys: they encrypt and sign, and never leave the server unless made to.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    Encrypt(crypt::Encrypt),
+    /// Decrypt what `writ encrypt` printed.
+    Decrypt(crypt::Encrypt),
+    /// Sign a file or standard input.
+    Sign(crypt::With),
+    Verify(crypt::Verify),
 
     /// The tenants of the server.
     #[command(subcommand)]
@@ -108,7 +112,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Role(role::Command),
     /// API keys.
-    #[command(subcommand)]
+    #[command(subcommand, name = "api-key", alias = "key")]
     Key(key::Command),
     /// Sessions.
     #[command(subcommand)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod approval;
 pub(crate) mod connection;
+pub(crate) mod crypt;
 pub(crate) mod database;
 pub(crate) mod deploy;
 pub(crate) mod deployment;
@@ -9,6 +10,7 @@ pub(crate) mod environment;
 pub(crate) mod errand;
 pub(crate) mod evidence;
 pub(crate) mod key;
+pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod person;
 pub(crate) mod policy;
@@ -73,6 +75,11 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<ExitCode, Failure
         Command::Person(command) => person::run(&context, command).await?,
         Command::Service(command) => service::run(&context, command).await?,
         Command::Role(command) => role::run(&context, command).await?,
+        Command::Keys(command) => keys::run(&context, command).await?,
+        Command::Encrypt(options) => crypt::encrypt(&context, options).await?,
+        Command::Decrypt(options) => crypt::decrypt(&context, options).await?,
+        Command::Sign(options) => crypt::sign(&context, options).await?,
+        Command::Verify(options) => crypt::verify(&context, options).await?,
         Command::Vault(command) => vault::run(&context, command).await?,
         Command::Key(command) => key::run(&context, command).await?,
         Command::Session(command) => session::run(&context, command).await?,

@@ -372,7 +372,7 @@ async fn turn(
 }
 
 impl Where {
-    fn query(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
         self.env.iter().map(|env| ("environment", env.clone())).collect()
     }
 }

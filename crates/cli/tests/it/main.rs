@@ -9,7 +9,9 @@
 
 mod agreement;
 mod cases;
+mod errands;
 mod house;
+mod keys;
 mod log;
 mod seal;
 mod session;

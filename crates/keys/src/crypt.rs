@@ -279,7 +279,7 @@ fn open(
     ready: &Result<Ready>,
 ) -> Result<(u32, SecretBytes)> {
     let ready = ready.as_ref().map_err(same)?;
-    let plaintext = ready.whole()?.decrypt(&options(key, binding)?, &sealed.body)?;
+    let plaintext = ready.key().decrypt(&options(key, binding)?, &sealed.body)?;
     Ok((sealed.version, plaintext))
 }
 

@@ -28,7 +28,6 @@ const MOST_VERSIONS: u32 = 100_000;
 
 /// A key to be made.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "independent wishes about a key")]
 pub struct NewKey {
     /// Where.
     pub place: Place,
@@ -135,7 +134,6 @@ impl NewKey {
             backupable: self.backupable,
             deletable: false,
             imported: false,
-            public_only: false,
             is_default: self.default,
             latest_version: 1,
             min_decryption_version: 1,

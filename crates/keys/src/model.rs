@@ -117,7 +117,6 @@ impl State {
 
 /// A named key, without its secret part.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts about a key")]
 pub struct Key {
     /// Its id.
     pub id: Id<NamedKey>,
@@ -151,8 +150,6 @@ pub struct Key {
     pub deletable: bool,
     /// Whether it was made elsewhere.
     pub imported: bool,
-    /// Whether only its public part is here.
-    pub public_only: bool,
     /// Whether it is used for its purpose when none is named.
     pub is_default: bool,
     /// The newest version.

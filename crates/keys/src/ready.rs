@@ -30,9 +30,8 @@ impl Ready {
         self.0.verify(scheme, input, signature)
     }
 
-    /// With its secret part.
-    pub(crate) fn whole(&self) -> Result<&PreparedKey> {
-        Ok(&self.0)
+    pub(crate) fn key(&self) -> &PreparedKey {
+        &self.0
     }
 }
 

@@ -24,7 +24,16 @@ pub struct Keys(Arc<Inner>);
 struct Inner {
     gate: Gate,
     entropy: Arc<Entropy>,
-    ready: Mutex<HashMap<KeyRef, Arc<PreparedKey>>>,
+    ready: Mutex<HashMap<Name, Arc<PreparedKey>>>,
+}
+
+/// By what a version that is ready is known: a key that comes back from a backup keeps its id, in any tenant, and is
+/// another key.
+#[derive(PartialEq, Eq, Hash)]
+struct Name {
+    tenant: TenantId,
+    key: KeyRef,
+    made: Timestamp,
 }
 
 /// As many key versions are held ready; others are opened again when needed.
@@ -55,7 +64,7 @@ impl Keys {
 
     /// Forgets the versions of one key that was destroyed or trimmed.
     pub(crate) fn forget_key(&self, key: Id<NamedKey>) {
-        self.ready().retain(|name, _| name.id != key.uuid());
+        self.ready().retain(|name, _| name.key.id != key.uuid());
     }
 
     /// One version of `key`, ready for use.
@@ -69,19 +78,21 @@ impl Keys {
         version: u32,
     ) -> Result<Arc<PreparedKey>> {
         let name = KeyRef { id: key.id.uuid(), version };
-        if let Some(known) = self.ready().get(&name).cloned() {
-            return Ok(known);
+        let tenant = grant.caller().tenant;
+        let known = Name { tenant, key: name, made: key.created_at };
+        if let Some(ready) = self.ready().get(&known).cloned() {
+            return Ok(ready);
         }
         let sealed = sql::sealed_version(grant.tx(), key.id, version)
             .await?
             .ok_or_else(|| Error::invalid("unknown_key_version", "the key has no such version"))?;
-        let opened = grant.keys().open(&cell(grant.caller().tenant, key.id.uuid(), version), &sealed)?;
+        let opened = grant.keys().open(&cell(tenant, key.id.uuid(), version), &sealed)?;
         let prepared = Arc::new(Material::from_sealed_bytes(opened.expose())?.prepare(name)?);
         let mut ready = self.ready();
         if ready.len() >= READY {
             ready.clear();
         }
-        ready.insert(name, Arc::clone(&prepared));
+        ready.insert(known, Arc::clone(&prepared));
         drop(ready);
         // Sealing forgets what is ready, and this may have come after that.
         if self.gate().seal().is_closed() {
@@ -90,7 +101,7 @@ impl Keys {
         Ok(prepared)
     }
 
-    fn ready(&self) -> MutexGuard<'_, HashMap<KeyRef, Arc<PreparedKey>>> {
+    fn ready(&self) -> MutexGuard<'_, HashMap<Name, Arc<PreparedKey>>> {
         self.0.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -63,7 +63,7 @@ impl Keys {
         let loaded = load(self, grant, &key, FOR, work, versions).await?;
         let made = |(item, ready): (&Message, &Result<Ready>)| {
             let ready = ready.as_ref().map_err(same)?;
-            let bytes = ready.whole()?.sign(scheme, &item.input)?;
+            let bytes = ready.key().sign(scheme, &item.input)?;
             Ok(Signature { version: ready.version(), bytes })
         };
         let made: Each<_> = work.items().iter().zip(&loaded.ready).map(made).collect();
@@ -104,7 +104,7 @@ impl Keys {
         let loaded = load(self, grant, &key, None, work, versions).await?;
         let made = |(item, ready): (&Message, &Result<Ready>)| {
             let ready = ready.as_ref().map_err(same)?;
-            Ok(Mac { version: ready.version(), bytes: ready.whole()?.mac(hash, &item.input) })
+            Ok(Mac { version: ready.version(), bytes: ready.key().mac(hash, &item.input) })
         };
         let made: Each<_> = work.items().iter().zip(&loaded.ready).map(made).collect();
         let (made, receipt) =
@@ -125,7 +125,7 @@ impl Keys {
     ) -> Result<(Key, Each<bool>, Receipt)> {
         let read = |text: &str| Mac::parse(text).map(|it| (it.version, it.bytes));
         let check =
-            |ready: &Ready, input: &[u8], proof: &[u8]| Ok(ready.whole()?.mac_matches(hash, input, proof));
+            |ready: &Ready, input: &[u8], proof: &[u8]| Ok(ready.key().mac_matches(hash, input, proof));
         self.check(caller, key, None, work, read, check).await
     }
 

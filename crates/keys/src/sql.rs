@@ -31,7 +31,6 @@ struct KeyRow {
     backupable: i64,
     deletable: i64,
     imported: i64,
-    public_only: i64,
     latest_version: i64,
     min_decryption_version: i64,
     min_encryption_version: i64,
@@ -68,7 +67,6 @@ impl KeyRow {
             backupable: self.backupable != 0,
             deletable: self.deletable != 0,
             imported: self.imported != 0,
-            public_only: self.public_only != 0,
             is_default: self.default_id.is_some(),
             latest_version: number(self.latest_version)?,
             min_decryption_version: number(self.min_decryption_version)?,
@@ -102,7 +100,7 @@ macro_rules! key {
     ($rest:literal) => {
         concat!(
             "SELECT k.key_id, k.environment_id, k.space, k.name, k.algorithm, k.purpose, k.description, k.labels, k.tags,
-               k.enabled, k.derived, k.convergent, k.exportable, k.backupable, k.deletable, k.imported, k.public_only,
+               k.enabled, k.derived, k.convergent, k.exportable, k.backupable, k.deletable, k.imported,
                k.latest_version, k.min_decryption_version, k.min_encryption_version, k.min_available_version,
                k.rotate_seconds, k.rotate_at, k.rotated_at, k.expires_at, k.delete_at, k.created_by, k.created_at,
                k.updated_at, d.key_id AS default_id
@@ -178,11 +176,11 @@ pub(crate) async fn insert_key(tx: &mut Tx, key: &Key) -> Result<()> {
     execute!(tx, |conn, tenant| {
         sqlx::query(
             "INSERT INTO named_keys (tenant_id, key_id, environment_id, space, name, algorithm, purpose, description,
-               labels, tags, enabled, derived, convergent, exportable, backupable, deletable, imported, public_only,
+               labels, tags, enabled, derived, convergent, exportable, backupable, deletable, imported,
                latest_version, min_decryption_version, min_encryption_version, min_available_version, rotate_seconds,
                rotate_at, rotated_at, expires_at, delete_at, created_by, created_at, updated_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-               $23, $24, $25, $26, $27, $28, $29, $30)",
+               $23, $24, $25, $26, $27, $28, $29)",
         )
         .bind(tenant)
         .bind(key.id.uuid())
@@ -201,7 +199,6 @@ pub(crate) async fn insert_key(tx: &mut Tx, key: &Key) -> Result<()> {
         .bind(i64::from(key.backupable))
         .bind(i64::from(key.deletable))
         .bind(i64::from(key.imported))
-        .bind(i64::from(key.public_only))
         .bind(i64::from(key.latest_version))
         .bind(i64::from(key.min_decryption_version))
         .bind(i64::from(key.min_encryption_version))

@@ -47,8 +47,6 @@ impl Wrapping {
 pub enum Brought {
     /// In the clear, inside TLS.
     Plain(PrivateFormat, SecretBytes),
-    /// A public key alone: PEM, a JWK, or `SubjectPublicKeyInfo` in DER.
-    Public(SecretBytes),
     /// Wrapped to the wrapping key of that kind; RSA with OAEP over that hash.
     Wrapped(Wrapping, OaepHash, Vec<u8>),
 }
@@ -74,7 +72,7 @@ pub struct Exported {
 }
 
 impl Keys {
-    /// The public halves of `version`, or of every version that may still verify.
+    /// The public halves of this version, of the newest (`Some(None)`), or of all that may still verify (`None`).
     ///
     /// # Errors
     /// As [`Keys::show`]; `unsupported_operation` for a key without a public half; `unknown_key_version`.
@@ -176,7 +174,7 @@ impl Keys {
         self.add(key, grant, material).await
     }
 
-    /// The secret part of `version`, or of every version. Only of a key that was made for it.
+    /// The secret part of this version, of the newest (`Some(None)`), or of all that may still be used (`None`). Only of a key that was made for it.
     ///
     /// # Errors
     /// As [`Keys::show`]; `key_not_exportable`; `unknown_key_version`; `unsupported_operation`.
@@ -216,6 +214,7 @@ impl Keys {
 }
 
 /// The versions asked for: all that may still be used, the newest, or this one.
+#[expect(clippy::option_option, reason = "the three cases are told apart where it is called, too")]
 fn wanted(key: &Key, version: Option<Option<u32>>) -> Vec<Result<u32>> {
     match version {
         None => {
@@ -239,10 +238,6 @@ fn take_out(key: &Key, version: u32, part: Part, sealed: &[u8]) -> Result<Export
 
 async fn taken_in(entry: &mut Entry, key_type: KeyType, brought: Brought) -> Result<Material> {
     match brought {
-        Brought::Public(_) => {
-            Err(Error::invalid("unsupported_operation", "public keys alone are not taken in")
-                .at("publicKeyOnly"))
-        }
         Brought::Plain(format, bytes) => Material::import(key_type, format, bytes.expose()),
         Brought::Wrapped(kind, hash, wrapped) => {
             let sealed = sql::wrapping_key(entry.tx(), kind.as_str()).await?;

@@ -43,7 +43,7 @@ pub struct CreateFieldSet {
     /// The environment, by name or id; the only one the credential can use unless told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
-    /// The name of the key; the default encryption key unless told. ML-KEM, AES or ChaCha20.
+    /// The name of the key; the default encryption key unless told. One that encrypts rows: ML-KEM or symmetric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Its encrypted columns, 1 to 200.

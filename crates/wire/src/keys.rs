@@ -1,6 +1,6 @@
 //! Named keys, and what is done with them.
 //!
-//! Members are camelCase going out, except those of `/encrypt`, `/decrypt`, `/sign` and `/verify`, which are snake_case.
+//! Members are `camelCase` going out, except those of `/encrypt`, `/decrypt`, `/sign` and `/verify`, which are `snake_case`.
 //! Coming in, both spellings are understood everywhere.
 
 use std::collections::BTreeMap;

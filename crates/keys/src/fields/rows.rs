@@ -60,7 +60,7 @@ pub struct SealedRow {
 }
 
 /// Values by column.
-pub type Opened = BTreeMap<String, Option<SecretString>>;
+pub(super) type Opened = BTreeMap<String, Option<SecretString>>;
 
 impl Keys {
     /// Encrypts each row: one encapsulation for it, a key of its own for each field.
@@ -82,7 +82,7 @@ impl Keys {
         let loaded = load(self, grant, &key, FOR, rows, versions).await?;
         let world = self.gate().world();
         let sealed = |(row, ready): (&PlainRow, &Result<Ready>)| {
-            let ready = ready.as_ref().map_err(same)?.whole()?;
+            let ready = ready.as_ref().map_err(same)?.key();
             seal_row(world, ready, &index, (caller.tenant, &set), row, stand_alone)
         };
         let sealed: Each<_> = rows.items().iter().zip(&loaded.ready).map(sealed).collect();
@@ -132,7 +132,7 @@ impl Keys {
         let newest = loaded.ready.last().ok_or_else(|| Error::internal("no version is ready"))?;
         let sealed = |(row, opened): (&SealedRowText, Result<Opened>)| {
             let plain = PlainRow { id: row.id.clone(), fields: opened? };
-            let ready = newest.as_ref().map_err(same)?.whole()?;
+            let ready = newest.as_ref().map_err(same)?.key();
             seal_row(world, ready, &index, (caller.tenant, &set), &plain, row.row_key.is_none())
         };
         let sealed: Each<_> = rows.items().iter().zip(opened).map(sealed).collect();
@@ -250,11 +250,12 @@ fn seal_row(
             continue;
         };
         let (text, bytes) = (value.expose(), value.expose().as_bytes());
-        let sealed = match stand_alone {
-            true => sealer.seal_alone(world, name, bytes)?,
-            false => sealer.seal(world, name, bytes)?,
+        let field = if stand_alone {
+            sealer.seal_alone(world, name, bytes)?
+        } else {
+            sealer.seal(world, name, bytes)?
         };
-        fields.insert(name.clone(), Some(sealed));
+        fields.insert(name.clone(), Some(field));
         match column.search {
             Search::None => None,
             Search::Keyed => found.insert(name.clone(), index.for_field(name).index(text)),
@@ -290,7 +291,7 @@ fn parsed_rows(
         match &row_key {
             Some(row_key) => versions.push(key.to_open(row_key.version)),
             None => {
-                versions.extend(fields.iter().flat_map(|(_, field)| field).map(|it| key.to_open(it.version)))
+                versions.extend(fields.iter().flat_map(|(_, field)| field).map(|it| key.to_open(it.version)));
             }
         }
         Ok(Parsed { row_key, fields, first })
@@ -314,10 +315,10 @@ fn open_rows(
 }
 
 fn open_row(aad: &[u8], row: &Parsed, ready: &[Result<Ready>]) -> Result<Opened> {
-    let mut ready = ready.iter().map(|ready| ready.as_ref().map_err(same)?.whole());
+    let mut ready = ready.iter().map(|ready| ready.as_ref().map(Ready::key).map_err(same));
     let mut next = || ready.next().unwrap_or_else(|| Err(Error::internal("a version is not ready")));
     let opener = row.row_key.as_ref().map(|row_key| next()?.row_opener(aad, row_key)).transpose()?;
-    let mut opened = Opened::new();
+    let mut values = Opened::new();
     for (name, field) in &row.fields {
         let value = match (field, &opener) {
             (None, _) => None,
@@ -328,7 +329,7 @@ fn open_row(aad: &[u8], row: &Parsed, ready: &[Result<Ready>]) -> Result<Opened>
             let text = String::from_utf8(value.expose().to_vec());
             text.map(SecretString::new).map_err(|_| Error::invalid("not_text", "a field is not UTF-8 text"))
         };
-        opened.insert(name.clone(), value.map(text).transpose()?);
+        values.insert(name.clone(), value.map(text).transpose()?);
     }
-    Ok(opened)
+    Ok(values)
 }

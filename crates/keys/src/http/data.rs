@@ -97,12 +97,12 @@ async fn decrypt(
         Some(_) => return Err(unknown_encoding().into()),
     };
     let place = env.place(wanted.environment.clone());
-    let (key, ciphertext) = match wanted.encrypted_payload.as_deref() {
-        Some(payload) => from_payload(payload)?,
-        None => {
-            let key = which(place, wanted.key_id, Purpose::Encryption);
-            (key.clone(), from_parts(&room, &caller, &key, &wanted).await?)
-        }
+    let (key, ciphertext) = if let Some(payload) = wanted.encrypted_payload.as_deref() {
+        from_payload(payload)?
+    } else {
+        let key = which(place, wanted.key_id, Purpose::Encryption);
+        let ciphertext = from_parts(&room, &caller, &key, &wanted).await?;
+        (key, ciphertext)
     };
     let sealed = Sealed {
         ciphertext,

@@ -70,10 +70,13 @@ async fn import_key(
 }
 
 fn brought(format: Option<&str>, text: String, public_only: bool) -> Result<Brought> {
+    if public_only {
+        let what = "a public key alone is not taken in";
+        return Err(Error::invalid("unsupported_operation", what).at("publicKeyOnly"));
+    }
     let material = SecretBytes::new(text.into_bytes());
     let (bytes, format) = read_material(format.unwrap_or("raw"), &material)?;
     Ok(match format {
-        _ if public_only => Brought::Public(bytes),
         None => Brought::Wrapped(Wrapping::MlKem, OaepHash::default(), bytes.expose().to_vec()),
         Some(format) => Brought::Plain(format, bytes),
     })
@@ -90,9 +93,8 @@ fn read_material(format: &str, text: &SecretBytes) -> Result<(SecretBytes, Optio
     let as_is = || SecretBytes::new(text.expose().to_vec());
     Ok(match format.to_ascii_lowercase().as_str() {
         "raw" => (decoded()?, Some(PrivateFormat::Raw)),
-        "der" | "pkcs8" if begins("-----") => (as_is(), Some(PrivateFormat::Pkcs8Pem)),
-        "der" | "pkcs8" => (decoded()?, Some(PrivateFormat::Pkcs8Der)),
-        "pem" if begins("-----") => (as_is(), Some(PrivateFormat::Pkcs8Pem)),
+        "der" | "pkcs8" if !begins("-----") => (decoded()?, Some(PrivateFormat::Pkcs8Der)),
+        "pem" | "der" | "pkcs8" if begins("-----") => (as_is(), Some(PrivateFormat::Pkcs8Pem)),
         "pem" => (decoded()?, Some(PrivateFormat::Pkcs8Pem)),
         "jwk" if begins("{") => (as_is(), Some(PrivateFormat::Jwk)),
         "jwk" => (decoded()?, Some(PrivateFormat::Jwk)),

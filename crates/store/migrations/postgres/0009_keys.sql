@@ -18,7 +18,6 @@ CREATE TABLE named_keys (
   backupable BIGINT NOT NULL CHECK (backupable IN (0, 1)),
   deletable BIGINT NOT NULL CHECK (deletable IN (0, 1)),
   imported BIGINT NOT NULL CHECK (imported IN (0, 1)),
-  public_only BIGINT NOT NULL CHECK (public_only IN (0, 1)),
   latest_version BIGINT NOT NULL CHECK (latest_version > 0),
   -- The oldest version that decrypts and verifies.
   min_decryption_version BIGINT NOT NULL CHECK (min_decryption_version > 0),

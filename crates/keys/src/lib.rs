@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod backup;
+mod bounds;
 mod crypt;
 mod entropy;
 pub mod fields;

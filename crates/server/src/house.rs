@@ -18,8 +18,8 @@ use writ_deploy::{Deploy, Scheduler};
 use writ_evidence::{Evidence, Sequencer};
 use writ_gate::{Gate, Rate};
 use writ_identity::Identity;
-use writ_keys::{Keys, Rotator};
 use writ_kernel::{Error, Result, SystemClock, Timestamp, World};
+use writ_keys::{Keys, Rotator};
 use writ_seal::Seal;
 use writ_store::Db;
 use writ_vault::Vault;
@@ -32,6 +32,7 @@ use crate::{
     config::Config,
     entropy::{self, Watch},
     launch::LocalRunners,
+    lent::Lent,
     metrics::{self, Metrics, Sights},
     process,
     sys::{self, Sys, VERSION},
@@ -94,6 +95,7 @@ pub async fn serve(
     workers.spawn(until(stopping.clone(), Scheduler::new(rooms.deploy, Arc::new(launcher), terms).run()));
     workers.spawn(until(stopping.clone(), Sequencer::new(&rooms.evidence).run()));
     workers.spawn(until(stopping.clone(), rooms.vault.keep_readers()));
+    workers.spawn(until(stopping.clone(), rooms.lent.work()));
     workers.spawn(until(stopping.clone(), Rotator::new(rooms.keys).run()));
     workers.spawn(until(stopping.clone(), unsealing::await_device(seal.clone())));
     if let Some(exporter) = exporter {
@@ -142,7 +144,8 @@ pub async fn openapi() -> Result<String> {
         Seal::new(db.clone(), world.clone(), directory.path().join("dev.key"), password::Params::default());
     let gate = Gate::new(db.clone(), seal, world, writ_gate::Limits::default());
     let rooms = Rooms::behind(&gate, "localhost", &Arc::new(Entropy::os()))?;
-    let sys = Sys { gate, keys: rooms.keys.clone(), data_dir: directory.path().to_owned(), disk_free_bytes: 0 };
+    let sys =
+        Sys { gate, keys: rooms.keys.clone(), data_dir: directory.path().to_owned(), disk_free_bytes: 0 };
     let (_, document) = openapi::assemble("Writ", VERSION, rooms.routes(sys));
     db.close().await?;
     openapi::to_json(&document)
@@ -154,6 +157,7 @@ struct Rooms {
     deploy: Deploy,
     evidence: Evidence,
     vault: Vault,
+    lent: Lent,
     keys: Keys,
     dialect: Dialect,
 }
@@ -163,14 +167,16 @@ impl Rooms {
         let identity = Identity::new(gate.clone());
         let deploy = Deploy::new(gate.clone(), Arc::new(People(identity.clone())));
         let vault = Vault::new(gate.clone(), Arc::new(People(identity.clone())));
+        let lent = Lent::behind(gate, &identity, &vault);
         let keys = Keys::new(gate.clone(), Arc::clone(entropy));
         let terms = writ_compat::Terms::default();
-        let dialect = Dialect::new(gate.clone(), identity.clone(), vault.clone(), keys.clone(), terms);
+        let dialect =
+            Dialect::new(gate.clone(), identity.clone(), vault.clone(), keys.clone(), terms);
         let evidence = Evidence::new(gate.clone(), host)?;
-        Ok(Self { identity, deploy, evidence, vault, keys, dialect })
+        Ok(Self { identity, deploy, evidence, vault, lent, keys, dialect })
     }
 
-    fn routes(&self, sys: Sys) -> [openapi::OpenApiRouter; 8] {
+    fn routes(&self, sys: Sys) -> [openapi::OpenApiRouter; 9] {
         [
             sys::routes(sys),
             writ_identity::routes(self.identity.clone()),
@@ -178,6 +184,7 @@ impl Rooms {
             writ_deploy::runner_routes(self.deploy.clone()),
             writ_evidence::routes(self.evidence.clone()),
             writ_vault::routes(self.vault.clone()),
+            self.lent.routes(),
             writ_keys::routes(self.keys.clone()),
             writ_compat::routes(self.dialect.clone()),
         ]

@@ -5,6 +5,7 @@ pub mod config;
 mod entropy;
 mod house;
 mod launch;
+mod lent;
 pub mod logging;
 mod metrics;
 mod process;

@@ -3,4 +3,5 @@
 mod databases;
 mod hook;
 mod others;
+mod rotation;
 mod stage;

@@ -13,6 +13,7 @@ use writ_web::{Authenticate, From};
 
 use crate::{
     http::Identity,
+    known::TokenHash,
     model::{CredentialKind, CredentialRecord},
     sql,
 };
@@ -26,12 +27,35 @@ impl Authenticate for Identity {
         token: &'a str,
         from: From,
     ) -> Pin<Box<dyn Future<Output = Result<Caller>> + Send + 'a>> {
-        Box::pin(caller(&self.gate, token, from))
+        Box::pin(async move {
+            let (_, hash) = Token::hash(token).map_err(|error| invalid().because(error))?;
+            let caller = match self.known.find(&self.gate, &hash) {
+                Some(caller) => caller,
+                None => self.look_up(token, hash, from).await?,
+            };
+            Ok(Caller { source: Some(from.peer.0.ip().to_canonical()), trace: from.trace, ..caller })
+        })
     }
 }
 
-/// The caller that `token`, an API key or a session, proves.
-async fn caller(gate: &Gate, token: &str, from: From) -> Result<Caller> {
+impl Identity {
+    async fn look_up(&self, token: &str, hash: TokenHash, from: From) -> Result<Caller> {
+        let gate = &self.gate;
+        let (tenant, _) = presented(gate, token).await?;
+        // From here on, whatever changes shows in the generation; what was read before does not count.
+        let generation = gate.generation(tenant);
+        let (caller, until) = caller(gate, token, from).await?;
+        self.known.remember(hash, &caller, generation, until);
+        Ok(caller)
+    }
+}
+
+fn invalid() -> Error {
+    Error::unauthenticated("invalid_credential", "the credential is not valid")
+}
+
+/// The caller that `token`, an API key or a session, proves, and until when that may be remembered.
+async fn caller(gate: &Gate, token: &str, from: From) -> Result<(Caller, Timestamp)> {
     let (tenant, record) = presented(gate, token).await?;
     if record.kind == CredentialKind::Enrolment {
         return Err(Error::unauthenticated("enrolment_token", "an enrolment token only begins a session")
@@ -40,12 +64,13 @@ async fn caller(gate: &Gate, token: &str, from: From) -> Result<Caller> {
     let caller = caller_of(gate, tenant, &record, from).await?;
     usable(gate, &caller, &record).await?;
     touch(gate, tenant, &record).await?;
-    Ok(caller)
+    let ends = role_ends(gate, &caller).await?;
+    let until = gate.world().now().plus(LAST_USED_GRAIN).min(record.expires_at);
+    Ok((caller, ends.map_or(until, |end| until.min(end))))
 }
 
 /// Finds the credential behind a token by its hash. Malformed tokens never reach the database.
 pub(crate) async fn presented(gate: &Gate, token: &str) -> Result<(TenantId, CredentialRecord)> {
-    let invalid = || Error::unauthenticated("invalid_credential", "the credential is not valid");
     let (kind, hash) = Token::hash(token).map_err(|error| invalid().because(error))?;
     let mut tx = gate.db().system_read().await?;
     let found = sql::credential_by_hash(&mut tx, &hash).await?;
@@ -162,6 +187,14 @@ impl Identity {
         let service = sql::service(&mut tx, principal.uuid()).await?;
         Ok(service.map(|service| Id::from_uuid(service.owner.uuid())))
     }
+}
+
+/// When the first of the caller's roles ends.
+async fn role_ends(gate: &Gate, caller: &Caller) -> Result<Option<Timestamp>> {
+    let mut tx = gate.db().read(caller.tenant).await?;
+    let bindings = sql::bindings_of(&mut tx, caller.principal).await?.into_iter();
+    let now = gate.world().now();
+    Ok(bindings.filter_map(|binding| binding.expires_at).filter(|end| now < *end).min())
 }
 
 /// The roles that hold at `now`.

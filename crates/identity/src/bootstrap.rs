@@ -68,11 +68,7 @@ pub async fn first_admin_within(gate: &Gate, tx: Tx, admin: &Name) -> Result<Sec
 ///
 /// # Errors
 /// `Conflict` when there is one.
-pub async fn found_platform(
-    gate: &Gate,
-    mut tx: Tx,
-    admin: &Name,
-) -> Result<(Id<Principal>, SecretString)> {
+pub async fn found_platform(gate: &Gate, mut tx: Tx, admin: &Name) -> Result<(Id<Principal>, SecretString)> {
     let (platform, name): (_, Name) = (tx.tenant(), "platform".parse()?);
     let (_, person, token) =
         found_tenant(gate, &mut tx, platform, &name, admin, &["admin", "platform-admin"]).await?;

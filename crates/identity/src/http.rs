@@ -1,5 +1,7 @@
 //! The room's face: translate, call a verb, translate back.
 
+use std::sync::Arc;
+
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use utoipa::IntoParams;
@@ -18,18 +20,22 @@ use writ_wire::{
     tenancy::{self, CreateEnvironment, CreateTenant, UpdateEnvironment},
 };
 
-use crate::{credentials, model::CredentialKind, people, policies, roles, services, sql, tenancy as places};
+use crate::{
+    credentials, known::Known, model::CredentialKind, people, policies, roles, services, sql,
+    tenancy as places,
+};
 
 /// The identity room.
 #[derive(Debug, Clone)]
 pub struct Identity {
     pub(crate) gate: Gate,
+    pub(crate) known: Arc<Known>,
 }
 
 impl Identity {
     /// The room behind `gate`.
     pub fn new(gate: Gate) -> Self {
-        Self { gate }
+        Self { gate, known: Arc::default() }
     }
 }
 

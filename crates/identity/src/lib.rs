@@ -5,6 +5,7 @@ mod authenticate;
 mod bootstrap;
 mod credentials;
 mod http;
+mod known;
 mod lending;
 mod model;
 mod people;

@@ -12,7 +12,10 @@ use super::{
     path::SecretPath,
     sql,
 };
-use crate::Vault;
+use crate::{
+    Vault,
+    events::{NewEvent, emit},
+};
 
 /// A secret to be stored.
 #[expect(missing_debug_implementations, reason = "a secret cannot be printed")]
@@ -120,6 +123,7 @@ impl Vault {
         }
         let version = add_version(&mut grant, &mut secret, &new.value, new.restored_from).await?;
         let detail = json!({ "version": version.version, "restoredFrom": version.restored_from });
+        tell(&mut grant, &secret).await?;
         let receipt = grant.commit(Done::with(detail)).await?;
         Ok((secret, version, receipt))
     }
@@ -185,6 +189,7 @@ impl Vault {
         let value = Value { format: earlier.format, bytes };
         let version = add_version(&mut grant, &mut secret, &value, Some(to)).await?;
         let detail = json!({ "version": version.version, "restoredFrom": to });
+        tell(&mut grant, &secret).await?;
         let receipt = grant.commit(Done::with(detail)).await?;
         Ok((secret, version, receipt))
     }
@@ -234,6 +239,19 @@ pub(crate) async fn add_version(
     (secret.updated_at, secret.rotated_at) = (now, now);
     sql::update_secret(grant.tx(), secret).await?;
     Ok(version)
+}
+
+/// Tells consumers that there is a new version. Comes last before the commit.
+async fn tell(grant: &mut Grant, secret: &SecretRecord) -> Result<()> {
+    let event = NewEvent {
+        kind: "SecretRotated",
+        subject_kind: "secret",
+        subject: secret.id.uuid(),
+        name: Some(secret.path.to_string()),
+        environment: Some(secret.environment),
+        data: json!({ "version": secret.current }),
+    };
+    emit(grant, event).await.map(drop)
 }
 
 /// Where the value of a version lives.

@@ -27,14 +27,29 @@ const ROLE: &str = "arn:aws:iam::123456789012:role/writ-deploy";
 const TOKEN: &str = "a.web-identity.token-e2e-planted";
 
 /// An emulator that others wrote, and every request to its token service.
-struct Moto {
+pub(crate) struct Moto {
     server: Child,
-    url: String,
+    pub(crate) url: String,
     sts: String,
     asked: Calls,
+    pub(crate) trust: Arc<Mutex<Trust>>,
 }
 
 type Calls = Arc<Mutex<Vec<(BTreeMap<String, String>, String)>>>;
+
+/// How the token service treats who asks for a role.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Trust {
+    /// As Amazon does, and moto does not: only who knows the role's external id.
+    Strict,
+    /// Everybody.
+    Everybody,
+    /// Nobody gets an answer.
+    Silent,
+}
+
+/// What the token service's stand-in knows.
+type Door = (String, Calls, Arc<Mutex<Trust>>);
 
 impl Drop for Moto {
     fn drop(&mut self) {
@@ -44,7 +59,7 @@ impl Drop for Moto {
 }
 
 impl Moto {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let program =
             std::env::var_os("WRIT_MOTO_SERVER").map_or_else(|| PathBuf::from("moto_server"), PathBuf::from);
@@ -60,20 +75,22 @@ impl Moto {
         let asked = Calls::default();
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let sts = format!("http://{}", listener.local_addr().unwrap());
-        let app = Router::new().fallback(pass_on).with_state((url.clone(), Arc::clone(&asked)));
+        let trust = Arc::new(Mutex::new(Trust::Strict));
+        let door: Door = (url.clone(), Arc::clone(&asked), Arc::clone(&trust));
+        let app = Router::new().fallback(pass_on).with_state(door);
         tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { server, url, sts, asked }
+        Self { server, url, sts, asked, trust }
     }
 
     /// A request as of anybody: moto reads who asks out of the header and checks no signature.
-    async fn ask(&self, service: &str, request: reqwest::RequestBuilder) -> reqwest::Response {
+    pub(crate) async fn ask(&self, service: &str, request: reqwest::RequestBuilder) -> reqwest::Response {
         let header = format!(
             "AWS4-HMAC-SHA256 Credential=x/20261122/eu-central-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
         );
         request.header("authorization", header).send().await.unwrap().error_for_status().unwrap()
     }
 
-    async fn make_places(&self) {
+    pub(crate) async fn make_places(&self) {
         let client = client();
         let body = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
         self.ask("s3", client.put(format!("{}/state", self.url)).body(body)).await;
@@ -91,23 +108,35 @@ impl Moto {
         self.ask("s3", request).await.text().await.unwrap()
     }
 
-    async fn objects(&self) -> String {
+    pub(crate) async fn objects(&self) -> String {
         let request = client().get(format!("{}/state?list-type=2", self.url));
         self.ask("s3", request).await.text().await.unwrap()
     }
 }
 
-fn client() -> reqwest::Client {
+pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 /// Notes what was asked and what was answered.
 async fn pass_on(
-    Shared((url, calls)): Shared<(String, Calls)>,
+    Shared((url, calls, trust)): Shared<Door>,
     headers: HeaderMap,
     body: Bytes,
 ) -> impl IntoResponse {
-    let fields = form_urlencoded::parse(&body).into_owned().collect();
+    let fields: BTreeMap<String, String> = form_urlencoded::parse(&body).into_owned().collect();
+    let trust = *trust.lock().unwrap();
+    if trust == Trust::Silent {
+        std::future::pending::<()>().await;
+    }
+    let known = fields["Action"] != "AssumeRole"
+        || trust == Trust::Everybody
+        || (fields.get("ExternalId").map(String::as_str) == Some(EXTERNAL_ID) && fields["RoleArn"] == ROLE);
+    if !known {
+        let refused =
+            "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>";
+        return (axum::http::StatusCode::FORBIDDEN, refused.to_owned());
+    }
     let mut request = client().post(url).body(body);
     for name in ["authorization", "content-type", "x-amz-date", "x-amz-security-token"] {
         request = headers.get(name).into_iter().fold(request, |request, value| request.header(name, value));
@@ -119,7 +148,7 @@ async fn pass_on(
     (status, text)
 }
 
-fn cloud() -> Cloud {
+pub(crate) fn cloud() -> Cloud {
     Cloud::Aws {
         role_arn: ROLE.to_owned(),
         external_id: EXTERNAL_ID.to_owned(),
@@ -128,7 +157,7 @@ fn cloud() -> Cloud {
     }
 }
 
-fn bucket(prefix: &str, lock_table: Option<&str>) -> StateBackend {
+pub(crate) fn bucket(prefix: &str, lock_table: Option<&str>) -> StateBackend {
     StateBackend::S3 {
         bucket: "state".to_owned(),
         region: "eu-central-1".to_owned(),
@@ -137,7 +166,7 @@ fn bucket(prefix: &str, lock_table: Option<&str>) -> StateBackend {
     }
 }
 
-async fn house(moto: &Moto) -> (House, Tenant, tempfile::NamedTempFile) {
+pub(crate) async fn house(moto: &Moto) -> (House, Tenant, tempfile::NamedTempFile) {
     let token = tempfile::NamedTempFile::new().unwrap();
     fs::write(token.path(), TOKEN).unwrap();
     let runner = format!(

@@ -15,6 +15,7 @@ mod approvals;
 mod aws;
 mod crashes;
 mod disk;
+mod errands;
 mod hostile;
 mod house;
 mod path;

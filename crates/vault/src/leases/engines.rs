@@ -79,9 +79,8 @@ impl Leases {
             self.may_lend(caller, config).await?;
         }
         let mut entry = self.gate().enter(caller, Action::EngineWrite).await?;
-        let (before, environment) = match engine_in(&mut entry, id).await? {
-            Some(found) => found,
-            None => return Err(entry.not_found("engine").await),
+        let Some((before, environment)) = engine_in(&mut entry, id).await? else {
+            return Err(entry.not_found("engine").await);
         };
         let mut grant = entry.admit(before.resource(environment)).await?;
         let ttl = |wanted: Option<u32>, before| wanted.map_or(before, |ttl| Duration::from_secs(ttl.into()));

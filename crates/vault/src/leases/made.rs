@@ -182,8 +182,7 @@ pub(crate) fn renewable(spec: &RoleSpec) -> bool {
 /// What the target will know a lease by: says whose it is to whoever looks there, and is not a secret.
 pub(crate) fn handle(spec: &RoleSpec, role: &str, lease: Uuid) -> String {
     match spec {
-        RoleSpec::Postgres { .. } => format!("writ-{role:.20}-{}", lease.simple()),
-        RoleSpec::Aws { .. } => format!("writ-{role:.20}-{}", lease.simple()),
+        RoleSpec::Postgres { .. } | RoleSpec::Aws { .. } => format!("writ-{role:.20}-{}", lease.simple()),
         RoleSpec::Tokens { .. } => lease.to_string(),
     }
 }
@@ -236,9 +235,7 @@ fn check_templates(creation: &str, renewal: Option<&str>, revocation: Option<&st
 
 fn check_server(postgres: &Postgres) -> Result<()> {
     let texts = [&postgres.server.host, &postgres.server.database, &postgres.username];
-    let fits = |text: &&String| {
-        !text.is_empty() && text.len() <= 255 && !text.chars().any(|letter| letter.is_control())
-    };
+    let fits = |text: &&String| !text.is_empty() && text.len() <= 255 && !text.chars().any(char::is_control);
     // A directory would be a socket of this very machine.
     if !texts.iter().all(fits) || postgres.server.host.contains('/') || postgres.server.port == 0 {
         return Err(Error::invalid(

@@ -10,5 +10,6 @@ mod turning;
 mod verbs;
 
 pub use http::routes;
+pub use sql::{RotationRecord, RotatorRecord};
 pub use turning::Turner;
-pub use verbs::Rotations;
+pub use verbs::{Answered, Rotations};

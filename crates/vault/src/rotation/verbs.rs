@@ -156,7 +156,7 @@ impl Rotations {
         &self,
         caller: &Caller,
         secret: Uuid,
-        (cause, case): Cause,
+        (why, case): Cause,
     ) -> Result<(RotationRecord, Receipt)> {
         let place = Place::Id(Id::from_uuid(secret));
         let (found, mut grant) =
@@ -178,7 +178,7 @@ impl Rotations {
             secret,
             environment: found.environment.id.uuid(),
             state: RotationState::Pending,
-            cause: cause.to_owned(),
+            cause: why.to_owned(),
             case,
             asked_by: caller.principal.uuid(),
             spec: rotator.spec,
@@ -193,7 +193,7 @@ impl Rotations {
         };
         sql::insert(grant.tx(), &rotation).await?;
         sql::schedule(grant.tx(), secret, rotator.every.map(|every| now.plus(every))).await?;
-        let detail = json!({ "rotation": id, "cause": cause, "case": case });
+        let detail = json!({ "rotation": id, "cause": why, "case": case });
         let receipt = grant.commit(Done::with(detail).outcome(Outcome::Intent)).await?;
         Ok((rotation, receipt))
     }
@@ -227,7 +227,7 @@ impl Rotations {
             match self.begin(caller, secret, ("exposure", Some(case))).await {
                 Ok((rotation, _)) => rotations.push(self.push(caller.tenant, rotation).await?),
                 Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Forbidden) => {
-                    by_hand.push(secret)
+                    by_hand.push(secret);
                 }
                 Err(error) => return Err(error),
             }

@@ -242,8 +242,8 @@ fn known_version(kind: Kind, options: Option<&BTreeMap<String, String>>) -> Resu
     }
 }
 
-/// Takes a mount away, with what it keeps in its entries and the tokens that it gave. Secrets and keys stay in their
-/// rooms, where whoever may sees and destroys them.
+/// Takes a mount away, with what it keeps in its entries and the tokens that it gave, and the secrets below its
+/// path. Keys stay in their room, where nobody finds them by a later mount of the same path.
 async fn disable(dialect: &Dialect, ask: &Ask, class: Class, path: &str) -> Answer {
     let (mut grant, view) = enter(dialect, ask, ask.resource("mount").named(path)).await?;
     let Some(mount) = find(&view, class, path) else {
@@ -260,9 +260,14 @@ async fn disable(dialect: &Dialect, ask: &Ask, class: Class, path: &str) -> Answ
     for token in sql::tokens_of_path(grant.tx(), environment, &mount.whole_path(), now).await? {
         sql::revoke_tree(grant.tx(), token, now).await?;
     }
+    let destroyed = match mount.kind {
+        Kind::Kv => dialect.vault().clear(&mut grant, ask.view.environment.id, &mount.path.parse()?).await?,
+        _ => 0,
+    };
     sql::delete_mount(grant.tx(), mount.id).await?;
     view::changed(grant.tx(), environment).await?;
-    grant.commit(Done::with(json!({ "kind": mount.kind.name(), "path": mount.whole_path() }))).await?;
+    let told = json!({ "kind": mount.kind.name(), "path": mount.whole_path(), "secretsDestroyed": destroyed });
+    grant.commit(Done::with(told)).await?;
     Ok(Reply::Nothing)
 }
 

@@ -8,6 +8,7 @@
 
 mod bao;
 mod beginning;
+mod clients;
 mod mounts;
 mod paths;
 mod policies;

@@ -3,12 +3,12 @@
 use serde_json::json;
 use writ_crypto::SecretBytes;
 use writ_gate::{Done, Grant, Receipt};
-use writ_kernel::{Action, Caller, Error, Result};
+use writ_kernel::{Action, Caller, Error, Id, Result};
 
 use super::{
     door,
     model::{Facts, Keeping, Notes, Place, SecretRecord},
-    path::SecretPath,
+    path::{Folder, SecretPath},
     sql, write,
 };
 use crate::Vault;
@@ -138,6 +138,34 @@ impl Vault {
         let (found, mut grant) = door::to_change(self.gate(), caller, Action::SecretDestroy, place).await?;
         sql::delete_secret(grant.tx(), found.secret.id).await?;
         grant.commit(Done::with(json!({ "version": found.secret.current }))).await
+    }
+}
+
+impl Vault {
+    /// Destroys every secret in `folder` with all its versions, under a grant to take away what holds the folder. How
+    /// many there were.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn clear(
+        &self,
+        grant: &mut Grant,
+        environment: Id<writ_kernel::Environment>,
+        folder: &Folder,
+    ) -> Result<u64> {
+        let (prefix, mut cleared) = (folder.prefix(), 0);
+        loop {
+            let paths = sql::paths(grant.tx(), environment, &prefix, &prefix, 500).await?;
+            if paths.is_empty() {
+                return Ok(cleared);
+            }
+            for path in paths {
+                let secret = sql::secret_at(grant.tx(), environment, &path.parse()?).await?;
+                let secret = secret.ok_or_else(|| Error::internal("a secret vanished while it was cleared"))?;
+                sql::delete_secret(grant.tx(), secret.id).await?;
+                cleared += 1;
+            }
+        }
     }
 }
 

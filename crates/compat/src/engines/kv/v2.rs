@@ -195,8 +195,11 @@ fn cas(ask: &Ask) -> Result<Option<u32>, Fault> {
     let wrong = || Fault::invalid("error parsing check-and-set parameter");
     match options.get("cas") {
         None | Some(Json::Null) => Ok(None),
+        // No version has a number that is none.
         Some(Json::Number(number)) => {
-            number.as_u64().and_then(|cas| u32::try_from(cas).ok()).map(Some).ok_or_else(wrong)
+            let cas = number.as_u64().and_then(|cas| u32::try_from(cas).ok());
+            cas.map(Some)
+                .ok_or_else(|| Fault::invalid("check-and-set parameter did not match the current version"))
         }
         Some(Json::String(text)) => text.parse().map(Some).map_err(|_| wrong()),
         Some(_) => Err(wrong()),

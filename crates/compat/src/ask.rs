@@ -158,7 +158,7 @@ impl Ask {
             capability,
             sudo: self.sudo,
             parameters: match self.operation {
-                Operation::Write | Operation::Patch => self.parameters(),
+                Operation::Write | Operation::Patch => Some(self.parameters()),
                 _ => None,
             },
             wrap: self.wrap,
@@ -168,9 +168,9 @@ impl Ask {
 
     /// The parameters of a write, for rules about them: names in lower case, texts without their quotes, anything else
     /// as JSON.
-    fn parameters(&self) -> Option<Vec<(String, String)>> {
+    fn parameters(&self) -> Vec<(String, String)> {
         let plain = |raw: &str| serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned());
         let members = self.fields.members().iter();
-        Some(members.map(|(name, value)| (name.to_lowercase(), plain(value.get()))).collect())
+        members.map(|(name, value)| (name.to_lowercase(), plain(value.get()))).collect()
     }
 }

@@ -11,7 +11,7 @@ pub(crate) struct Fault {
     pub(crate) status: StatusCode,
     pub(crate) errors: Vec<String>,
     /// An answer that carries data all the same: a deleted version, a batch of which some items failed.
-    pub(crate) envelope: Option<Envelope>,
+    pub(crate) envelope: Option<Box<Envelope>>,
     /// The error behind it, for the log and for the headers.
     pub(crate) cause: Option<Error>,
 }
@@ -71,7 +71,7 @@ impl Fault {
 
     /// An answer with data that is not a success: `status`, and the envelope as it is.
     pub(crate) fn with(status: StatusCode, envelope: Envelope) -> Self {
-        Self { envelope: Some(envelope), ..Self::new(status, Vec::new()) }
+        Self { envelope: Some(Box::new(envelope)), ..Self::new(status, Vec::new()) }
     }
 }
 

@@ -55,7 +55,9 @@ fn cleaned(raw: &str) -> String {
         }
     }
     let mut clean = String::with_capacity(raw.len());
-    kept.iter().for_each(|segment| clean.extend(["/", segment]));
+    for segment in &kept {
+        clean.extend(["/", segment]);
+    }
     if clean.is_empty() || raw.ends_with('/') || raw.ends_with("/.") || raw.ends_with("/..") {
         clean.push('/');
     }

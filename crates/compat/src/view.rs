@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use uuid::Uuid;
@@ -28,8 +28,10 @@ pub(crate) struct View {
     pub(crate) mounts: Vec<Arc<Mount>>,
     pub(crate) policies: BTreeMap<String, Arc<Policy>>,
     /// Compiled rules, by the names of the policies and, when one of them speaks of it, the entity.
-    rules: Mutex<HashMap<(Vec<String>, Option<Uuid>), Arc<Rules>>>,
+    rules: Mutex<Compiled>,
 }
+
+type Compiled = HashMap<(Vec<String>, Option<Uuid>), Arc<Rules>>;
 
 /// As many sets of compiled rules are kept for one environment.
 const COMPILED: usize = 4096;
@@ -97,7 +99,7 @@ impl View {
         Some((mount, path.strip_prefix(&*mount.whole_path()).unwrap_or_default()))
     }
 
-    fn compiled(&self) -> std::sync::MutexGuard<'_, HashMap<(Vec<String>, Option<Uuid>), Arc<Rules>>> {
+    fn compiled(&self) -> MutexGuard<'_, Compiled> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -23,7 +23,7 @@ pub(crate) async fn handle(dialect: &Dialect, ask: &Ask) -> Answer {
     match (ask.operation, ask.rest.as_str()) {
         (Write, "create") => create::create(dialect, ask, create::Parent::Self_).await,
         (Write, "create-orphan") => create::create(dialect, ask, create::Parent::None).await,
-        (Read, "lookup-self") | (Write, "lookup-self") => lookup::own(dialect, ask).await,
+        (Read | Write, "lookup-self") => lookup::own(dialect, ask).await,
         (Write, "lookup") => lookup::by_text(dialect, ask).await,
         (Write, "lookup-accessor") => lookup::by_accessor(dialect, ask).await,
         (Write, "renew-self") => life::renew_own(dialect, ask).await,

@@ -18,12 +18,12 @@ use crate::{
 pub(super) async fn handle(dialect: &Dialect, ask: &Ask, below: &str) -> Answer {
     let read = ask.operation == Operation::Read;
     match below {
-        "ui/mounts" if read => mounts(ask),
+        "ui/mounts" if read => mounts(dialect, ask).await,
         "ui/resultant-acl" if read => resultant(dialect, ask).await,
         "specs/openapi" => Ok(Reply::Bare(StatusCode::OK, specification())),
         "ui/mounts" | "ui/resultant-acl" => Err(Fault::unsupported_operation()),
         _ => match below.strip_prefix("ui/mounts/") {
-            Some(path) if read => preflight(ask, path),
+            Some(path) if read => preflight(dialect, ask, path).await,
             Some(_) => Err(Fault::unsupported_operation()),
             None => Err(Fault::unsupported_path()),
         },
@@ -32,25 +32,41 @@ pub(super) async fn handle(dialect: &Dialect, ask: &Ask, below: &str) -> Answer 
 
 /// Whether whoever asks may do anything at all below `path`.
 fn reaches(ask: &Ask, path: &str) -> bool {
-    let Some(who) = &ask.who else { return false };
-    who.caller.fence.as_ref().is_none_or(|fence| fence.rules().reach_below(path))
+    let fence = ask.who.as_ref().and_then(|who| who.caller.fence.as_ref());
+    fence.is_none_or(|fence| fence.rules().reach_below(path))
+}
+
+/// Whether whoever asks is somebody, and one who may see mounts: by the rules of a token, else by policy.
+async fn sees(dialect: &Dialect, ask: &Ask) -> Result<bool, Fault> {
+    match &ask.who {
+        None => Ok(false),
+        Some(who) if who.caller.fence.is_some() => Ok(true),
+        Some(who) => {
+            let entry = dialect.gate().enter_to_read(&who.caller, Action::MountRead).await?;
+            entry.admit(ask.resource("mount")).await?.record(Done::plain()).await?;
+            Ok(true)
+        }
+    }
 }
 
 /// The mounts that somebody can do anything with; nobody sees none.
-fn mounts(ask: &Ask) -> Answer {
+async fn mounts(dialect: &Dialect, ask: &Ask) -> Answer {
+    let somebody = sees(dialect, ask).await?;
     let visible = |class: Class| -> Value {
         let all = shown(&ask.view, class);
         let prefix = if class == Class::Auth { "auth/" } else { "" };
         let mounts = all.as_object().cloned().unwrap_or_default().into_iter();
         Value::Object(
-            mounts.filter(|(path, _)| reaches(ask, &format!("{prefix}{path}"))).collect::<Map<_, _>>(),
+            mounts
+                .filter(|(path, _)| somebody && reaches(ask, &format!("{prefix}{path}")))
+                .collect::<Map<_, _>>(),
         )
     };
     Ok(Reply::data(&json!({ "auth": visible(Class::Auth), "secret": visible(Class::Secret) })))
 }
 
 /// The mount that contains `path`, for whom may do something below it.
-fn preflight(ask: &Ask, path: &str) -> Answer {
+async fn preflight(dialect: &Dialect, ask: &Ask, path: &str) -> Answer {
     let path = if path.ends_with('/') { path.to_owned() } else { format!("{path}/") };
     let denied = || {
         Fault::status(
@@ -61,7 +77,7 @@ fn preflight(ask: &Ask, path: &str) -> Answer {
         )
     };
     let (mount, _) = ask.view.mount_of(&path).ok_or_else(denied)?;
-    if !reaches(ask, &mount.whole_path()) {
+    if !sees(dialect, ask).await? || !reaches(ask, &mount.whole_path()) {
         return Err(denied());
     }
     let mut data = mount.to_json();

@@ -34,8 +34,8 @@ pub(super) async fn handle(dialect: &Dialect, ask: &Ask, below: &str) -> Answer 
     answer
 }
 
-fn encoded(bytes: &[u8], format: Option<String>, otherwise: &str) -> Result<String, Fault> {
-    match format.as_deref().unwrap_or(otherwise) {
+fn encoded(bytes: &[u8], format: Option<&str>, otherwise: &str) -> Result<String, Fault> {
+    match format.unwrap_or(otherwise) {
         "hex" => Ok(HEXLOWER.encode(bytes)),
         "base64" => Ok(BASE64.encode(bytes)),
         other => Err(Fault::invalid(format!(
@@ -55,7 +55,7 @@ fn digest(ask: &Ask, rest: &str) -> Answer {
         "sha3-256" => hash::sha3_256(&input),
         other => return Err(Fault::invalid(format!("unsupported algorithm {}", other.escape_debug()))),
     };
-    let sum = encoded(&sum, ask.fields.text("format")?, "hex")?;
+    let sum = encoded(&sum, ask.fields.text("format")?.as_deref(), "hex")?;
     Ok(Reply::data(&json!({ "sum": sum })))
 }
 
@@ -72,6 +72,6 @@ fn random(dialect: &Dialect, ask: &Ask, rest: &str) -> Answer {
     let count = count.ok_or_else(|| Fault::invalid(format!("\"bytes\" must be between 1 and {MOST}")))?;
     let mut bytes = vec![0; count];
     dialect.world().fill(&mut bytes);
-    let text = encoded(&bytes, ask.fields.text("format")?, "base64")?;
+    let text = encoded(&bytes, ask.fields.text("format")?.as_deref(), "base64")?;
     Ok(Reply::data(&json!({ "random_bytes": text })))
 }

@@ -143,13 +143,11 @@ pub(super) async fn revoke(dialect: &Dialect, ask: &Ask) -> Answer {
 
 pub(super) async fn revoke_accessor(dialect: &Dialect, ask: &Ask) -> Answer {
     let accessor = ask.fields.required("accessor").map_err(|_| Fault::invalid("missing accessor"))?;
-    match find(dialect, ask, &Which::Accessor(&accessor)).await? {
-        Some(token) => end(dialect, ask, &token).await,
-        None => {
-            let warnings = vec!["No token found with this accessor".to_owned()];
-            Ok(Reply::Full(Box::new(crate::reply::Envelope { warnings, ..Default::default() })))
-        }
+    if let Some(token) = find(dialect, ask, &Which::Accessor(&accessor)).await? {
+        return end(dialect, ask, &token).await;
     }
+    let warnings = vec!["No token found with this accessor".to_owned()];
+    Ok(Reply::Full(Box::new(crate::reply::Envelope { warnings, ..Default::default() })))
 }
 
 pub(super) async fn revoke_orphan(dialect: &Dialect, ask: &Ask) -> Answer {

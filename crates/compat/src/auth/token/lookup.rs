@@ -1,7 +1,7 @@
 //! Looking at tokens. What is told names a token's text only to whom shows it.
 
 use serde_json::{Value, json};
-use writ_crypto::hash;
+use writ_crypto::{SecretString, hash};
 use writ_gate::{Done, Resource};
 use writ_kernel::{Action, Capability, Timestamp};
 
@@ -19,7 +19,7 @@ pub(super) async fn own(dialect: &Dialect, ask: &Ask) -> Answer {
     let caller = ask.caller_as_asked()?;
     let grant = dialect.gate().enter_to_read(&caller, Action::TokenRead).await?;
     let now = dialect.world().now();
-    let text = ask.shown.as_ref().map(|text| text.expose()).unwrap_or_default();
+    let text = ask.shown.as_ref().map(SecretString::expose).unwrap_or_default();
     let Some(token) = ask.token() else {
         let resource = ask.resource("token").of(caller.principal);
         grant.admit(resource).await?.record(Done::plain()).await?;

@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrapping {
     /// ML-KEM-768.
-    MlKem,
+    PostQuantum,
     /// RSA-4096, as the Vault dialect has it.
     Rsa,
 }
@@ -29,14 +29,14 @@ pub enum Wrapping {
 impl Wrapping {
     fn as_str(self) -> &'static str {
         match self {
-            Self::MlKem => "ml-kem-768",
+            Self::PostQuantum => "ml-kem-768",
             Self::Rsa => "rsa-4096",
         }
     }
 
     fn key_type(self) -> KeyType {
         match self {
-            Self::MlKem => KeyType::MlKem768,
+            Self::PostQuantum => KeyType::MlKem768,
             Self::Rsa => KeyType::Rsa4096,
         }
     }

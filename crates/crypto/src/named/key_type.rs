@@ -68,6 +68,9 @@ impl KeyType {
     /// What a key is when nothing else is asked for.
     pub const DEFAULT: Self = Self::MlKem768;
 
+    /// What a key for signatures is when nothing else is asked for.
+    pub const DEFAULT_FOR_SIGNING: Self = Self::MlDsa65;
+
     /// Every type.
     pub fn all() -> impl Iterator<Item = Self> {
         TABLE.iter().map(|(key_type, ..)| *key_type)
@@ -76,6 +79,49 @@ impl KeyType {
     /// The canonical name, lower case.
     pub fn as_str(self) -> &'static str {
         self.row().1
+    }
+
+    /// The name as standards write it: `ML-KEM-768`, `AES-256-GCM`, `Ed25519`.
+    pub fn title(self) -> String {
+        match self {
+            Self::Aes128Gcm => "AES-128-GCM".to_owned(),
+            Self::Aes256Gcm => "AES-256-GCM".to_owned(),
+            Self::Ed25519 => "Ed25519".to_owned(),
+            other => other.as_str().to_ascii_uppercase(),
+        }
+    }
+
+    /// The size of a type that its standard numbers, as dialects split it off: `65` of `ml-dsa-65`.
+    pub const fn parameter_set(self) -> Option<&'static str> {
+        Some(match self {
+            Self::MlDsa44 => "44",
+            Self::MlDsa65 => "65",
+            Self::MlDsa87 => "87",
+            Self::MlKem512 => "512",
+            Self::MlKem768 => "768",
+            Self::MlKem1024 => "1024",
+            _ => return None,
+        })
+    }
+
+    /// The curve of an elliptic-curve signature, in NIST's name.
+    pub const fn curve(self) -> Option<&'static str> {
+        Some(match self {
+            Self::EcdsaP256 => "P-256",
+            Self::EcdsaP384 => "P-384",
+            Self::EcdsaP521 => "P-521",
+            _ => return None,
+        })
+    }
+
+    /// Whether it signs with the pure form of ML-DSA.
+    pub const fn signs_post_quantum(self) -> bool {
+        self.is_ml_dsa()
+    }
+
+    /// Whether its secret part is nothing but bytes, without a structure that PKCS #8 would name.
+    pub const fn is_bare(self) -> bool {
+        self.is_symmetric() || matches!(self, Self::Hmac | Self::Ed25519)
     }
 
     /// Whether it is secure against a quantum computer, as far as is known (AES-128 and smaller categories included).

@@ -77,7 +77,7 @@ fn brought(format: Option<&str>, text: String, public_only: bool) -> Result<Brou
     let material = SecretBytes::new(text.into_bytes());
     let (bytes, format) = read_material(format.unwrap_or("raw"), &material)?;
     Ok(match format {
-        None => Brought::Wrapped(Wrapping::MlKem, OaepHash::default(), bytes.expose().to_vec()),
+        None => Brought::Wrapped(Wrapping::PostQuantum, OaepHash::default(), bytes.expose().to_vec()),
         Some(format) => Brought::Plain(format, bytes),
     })
 }
@@ -114,7 +114,7 @@ async fn wrapping_key(
     Authenticated(caller): Authenticated,
     env: Env,
 ) -> Answer<wire::WrappingKey> {
-    let (public, key, receipt) = room.wrapping_key(&caller, &env.place(None), Wrapping::MlKem).await?;
+    let (public, key, receipt) = room.wrapping_key(&caller, &env.place(None), Wrapping::PostQuantum).await?;
     let body = wire::WrappingKey {
         id: key.id,
         version: key.version,

@@ -8,12 +8,7 @@ use crate::model::{Key, Purpose, State, Version};
 
 /// What the native surface calls an algorithm.
 pub(super) fn algorithm(key_type: KeyType) -> String {
-    match key_type {
-        KeyType::Aes128Gcm => "AES-128-GCM".to_owned(),
-        KeyType::Aes256Gcm => "AES-256-GCM".to_owned(),
-        KeyType::Ed25519 => "Ed25519".to_owned(),
-        other => other.as_str().to_ascii_uppercase(),
-    }
+    key_type.title()
 }
 
 /// The algorithm of that name; `HMAC-SHA256` and the like name the hash of one use, and the key is the same.
@@ -21,7 +16,7 @@ pub(super) fn key_type(text: Option<&str>, purpose: Option<Purpose>) -> Result<K
     match (text, purpose) {
         (Some(text), _) if text.to_ascii_lowercase().starts_with("hmac") => Ok(KeyType::Hmac),
         (Some(text), _) => text.parse().map_err(|error: Error| error.at("algorithm")),
-        (None, Some(Purpose::Signing)) => Ok(KeyType::MlDsa65),
+        (None, Some(Purpose::Signing)) => Ok(KeyType::DEFAULT_FOR_SIGNING),
         (None, Some(Purpose::Hmac)) => Ok(KeyType::Hmac),
         (None, _) => Ok(KeyType::DEFAULT),
     }

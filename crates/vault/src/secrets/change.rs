@@ -161,7 +161,8 @@ impl Vault {
             }
             for path in paths {
                 let secret = sql::secret_at(grant.tx(), environment, &path.parse()?).await?;
-                let secret = secret.ok_or_else(|| Error::internal("a secret vanished while it was cleared"))?;
+                let secret =
+                    secret.ok_or_else(|| Error::internal("a secret vanished while it was cleared"))?;
                 sql::delete_secret(grant.tx(), secret.id).await?;
                 cleared += 1;
             }

@@ -77,8 +77,9 @@ impl Gate {
     /// `Sealed`; `Unauthenticated` when the tenant is gone; `Exhausted`; `Forbidden` when no scope covers the
     /// action. Refusals are recorded; of those for haste, one a minute for each principal.
     pub async fn enter(&self, caller: &Caller, action: Action) -> Result<Entry> {
+        let then = self.generation(caller.tenant);
         let mut tx = self.0.db.tx(caller.tenant).await?;
-        let inside = self.inside(&mut tx, caller, action).await?;
+        let inside = self.inside(&mut tx, then, caller, action).await?;
         match inside.stopped() {
             None => Ok(Entry { inside, tx }),
             Some(stop) => {
@@ -97,8 +98,9 @@ impl Gate {
         if action.effect() == Effect::Write {
             return Err(Error::internal(format!("`{action}` changes something")));
         }
+        let then = self.generation(caller.tenant);
         let mut tx = self.0.db.read(caller.tenant).await?;
-        let inside = self.inside(&mut tx, caller, action).await?;
+        let inside = self.inside(&mut tx, then, caller, action).await?;
         match inside.stopped() {
             None => Ok(ReadEntry::new(inside, tx)),
             Some(stop) => {
@@ -108,9 +110,16 @@ impl Gate {
         }
     }
 
-    async fn inside(&self, tx: &mut Tx, caller: &Caller, action: Action) -> Result<Inside> {
+    /// `then` is the generation before `tx` began: what `tx` sees may be older than what is known by now.
+    async fn inside(
+        &self,
+        tx: &mut Tx,
+        then: Option<Generation>,
+        caller: &Caller,
+        action: Action,
+    ) -> Result<Inside> {
         let keys = self.0.seal.tenant(tx).await?;
-        let Standing { log, policies } = self.standing(tx).await?;
+        let Standing { log, policies } = self.standing(tx, then).await?;
         Ok(Inside { gate: self.clone(), caller: caller.clone(), action, keys, policies, log })
     }
 
@@ -177,9 +186,8 @@ impl Gate {
         self.0.payload_keys.forget();
     }
 
-    async fn standing(&self, tx: &mut Tx) -> Result<Standing> {
+    async fn standing(&self, tx: &mut Tx, then: Option<Generation>) -> Result<Standing> {
         let standings = &self.0.standings;
-        let then = standings.generation(tx.tenant());
         if let Some(standing) = then.and_then(|_| standings.find(tx.tenant())) {
             return Ok(standing);
         }
@@ -507,12 +515,19 @@ impl Grant {
     pub async fn commit(self, done: Done) -> Result<Receipt> {
         let Self { permit, mut tx } = self;
         let (receipt, new) = permit.write(&mut tx, permit.inside.action, &permit.resource, &done).await?;
-        let committed = tx.commit().await;
-        // A failed commit may have happened all the same.
         if permit.inside.action.changes_authority() {
-            permit.inside.gate.0.standings.changed(permit.inside.caller.tenant);
+            let (inner, tenant) = (Arc::clone(&permit.inside.gate.0), permit.inside.caller.tenant);
+            // In a task of its own: whoever gives up waiting must not keep the change from being counted. A commit that
+            // failed may have happened all the same.
+            let committing = tokio::spawn(async move {
+                let committed = tx.commit().await;
+                inner.standings.changed(tenant);
+                committed
+            });
+            committing.await.map_err(|error| Error::internal("a commit panicked").because(error))??;
+        } else {
+            tx.commit().await?;
         }
-        committed?;
         permit.inside.gate.0.payload_keys.remember(new);
         Ok(receipt)
     }

@@ -1,14 +1,13 @@
 //! Leaves of what changes nothing else share their transaction, and so their flush.
 //!
-//! Whoever has a leaf to write queues it. If nobody is writing, a task begins to; while it waits for the disk, others
-//! queue, and the next transaction takes them all. So nobody waits for company.
+//! Whoever has a leaf to write queues it. If nobody is writing for that tenant, a task begins to; while it waits for the
+//! disk, others queue, and the next transaction takes them all. So nobody waits for company, and no tenant for another.
 
 use std::{
-    collections::BTreeMap,
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use futures_util::future::join_all;
 use tokio::sync::oneshot;
 use writ_kernel::{Error, Kind, Result, TenantId, World};
 use writ_seal::TenantKeys;
@@ -21,25 +20,19 @@ use crate::{
 
 /// As many leaves go into one transaction.
 const BATCH: usize = 256;
-/// As many may wait. Whoever comes later is told to come again.
-const WAITING: usize = 16_384;
+/// As many of one tenant may wait. Whoever comes later is told to come again.
+const WAITING: usize = 4_096;
 
 /// Writes leaves in batches.
 pub(crate) struct Recorder {
     db: Db,
     world: World,
     payload_keys: Arc<PayloadKeys>,
-    queue: Mutex<Queue>,
-}
-
-#[derive(Default)]
-struct Queue {
-    waiting: Vec<Waiting>,
-    writing: bool,
+    /// What waits, of each tenant for which a task is writing.
+    queues: Mutex<HashMap<TenantId, Vec<Waiting>>>,
 }
 
 struct Waiting {
-    tenant: TenantId,
     keys: Arc<TenantKeys>,
     draft: Draft,
     tell: oneshot::Sender<Result<Receipt>>,
@@ -47,7 +40,7 @@ struct Waiting {
 
 impl Recorder {
     pub(crate) fn new(db: Db, world: World, payload_keys: Arc<PayloadKeys>) -> Self {
-        Self { db, world, payload_keys, queue: Mutex::default() }
+        Self { db, world, payload_keys, queues: Mutex::default() }
     }
 
     /// Writes one leaf, and returns when it is on disk.
@@ -61,38 +54,23 @@ impl Recorder {
         draft: Draft,
     ) -> Result<Receipt> {
         let (tell, told) = oneshot::channel();
+        let waiting = Waiting { keys, draft, tell };
         {
-            let mut queue = self.queue();
-            if queue.waiting.len() >= WAITING {
-                return Err(
-                    Error::unavailable("busy", "too much waits to be recorded").hint("try again shortly")
-                );
-            }
-            queue.waiting.push(Waiting { tenant, keys, draft, tell });
-            if !std::mem::replace(&mut queue.writing, true) {
-                tokio::spawn(Arc::clone(self).write_all());
-            }
-        }
-        told.await.unwrap_or_else(|_| Err(Error::unavailable("shutting_down", "the server is shutting down")))
-    }
-
-    async fn write_all(self: Arc<Self>) {
-        loop {
-            let some: Vec<Waiting> = {
-                let mut queue = self.queue();
-                if queue.waiting.is_empty() {
-                    queue.writing = false;
-                    return;
+            let mut queues = self.queues();
+            match queues.get_mut(&tenant) {
+                Some(queue) if queue.len() >= WAITING => {
+                    return Err(
+                        Error::unavailable("busy", "too much waits to be recorded").hint("try again shortly")
+                    );
                 }
-                let some = queue.waiting.len().min(BATCH);
-                queue.waiting.drain(..some).collect()
-            };
-            let mut of_tenant: BTreeMap<TenantId, Vec<Waiting>> = BTreeMap::new();
-            for waiting in some {
-                of_tenant.entry(waiting.tenant).or_default().push(waiting);
+                Some(queue) => queue.push(waiting),
+                None => {
+                    queues.insert(tenant, vec![waiting]);
+                    tokio::spawn(Writing { recorder: Arc::clone(self), tenant, done: false }.write_all());
+                }
             }
-            join_all(of_tenant.into_iter().map(|(tenant, all)| self.write(tenant, all))).await;
         }
+        told.await.unwrap_or_else(|_| Err(Error::unavailable("not_recorded", "it could not be recorded")))
     }
 
     /// Writes leaves of one tenant. Whatever is wrong with one of them is not the others' fault.
@@ -136,7 +114,43 @@ impl Recorder {
         Ok(receipts)
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queues(&self) -> MutexGuard<'_, HashMap<TenantId, Vec<Waiting>>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The task that writes for one tenant. Its end, of whatever kind, lets another one begin; who still waits then is told
+/// that nothing was recorded.
+struct Writing {
+    recorder: Arc<Recorder>,
+    tenant: TenantId,
+    done: bool,
+}
+
+impl Writing {
+    async fn write_all(mut self) {
+        loop {
+            let some: Vec<Waiting> = {
+                let recorder = Arc::clone(&self.recorder);
+                let mut queues = recorder.queues();
+                let Some(queue) = queues.get_mut(&self.tenant) else { return };
+                if queue.is_empty() {
+                    queues.remove(&self.tenant);
+                    // Another task may begin from here on, and what it has to write is not ours to drop.
+                    self.done = true;
+                    return;
+                }
+                queue.drain(..queue.len().min(BATCH)).collect()
+            };
+            self.recorder.write(self.tenant, some).await;
+        }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if !self.done {
+            self.recorder.queues().remove(&self.tenant);
+        }
     }
 }

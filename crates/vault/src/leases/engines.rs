@@ -65,10 +65,11 @@ impl Leases {
         Ok((engine, receipt))
     }
 
-    /// Changes an engine. Leases that are under way are ended with what it is then.
+    /// Changes an engine. Leases that are under way are ended with what it is then, so it does not point elsewhere
+    /// while there are any.
     ///
     /// # Errors
-    /// `Invalid`, `NotFound`, `Forbidden`, `Conflict` when another changed it meanwhile.
+    /// `Invalid`, `NotFound`, `Forbidden`, `Conflict` when another changed it meanwhile, and with `engine_in_use`.
     pub async fn update_engine(
         &self,
         caller: &Caller,
@@ -78,41 +79,26 @@ impl Leases {
         if let Some(config) = &wanted.config {
             self.may_lend(caller, config).await?;
         }
+        self.may_widen(caller, id).await?;
         let mut entry = self.gate().enter(caller, Action::EngineWrite).await?;
         let Some((before, environment)) = engine_in(&mut entry, id).await? else {
             return Err(entry.not_found("engine").await);
         };
         let mut grant = entry.admit(before.resource(environment)).await?;
-        let ttl = |wanted: Option<u32>, before| wanted.map_or(before, |ttl| Duration::from_secs(ttl.into()));
-        let mut engine = EngineRecord {
-            config: wanted.config.unwrap_or_else(|| before.config.clone()),
-            default_ttl: ttl(wanted.default_ttl_seconds, before.default_ttl),
-            max_ttl: ttl(wanted.max_ttl_seconds, before.max_ttl),
-            version: before.version + 1,
-            updated_at: grant.world().now(),
-            ..before.clone()
-        };
-        check_ttl(engine.default_ttl, engine.max_ttl, LONGEST)?;
-        if engine.kind() != before.kind() {
-            return Err(Error::invalid("other_kind", "an engine does not change its kind").at("config"));
-        }
-        // A credential is not sent where it was not set up for: a new address comes with the credential for it.
-        if wanted.credential.is_none() && engine.config != before.config && before.sealed.is_some() {
-            return Err(Error::invalid(
-                "credential_needed",
-                "a new address or user comes with its credential",
-            )
-            .at("credential"));
-        }
-        match (&wanted.credential, &before.sealed) {
-            (None, Some(sealed)) => {
-                let opened = grant.keys().open(&before.aad(grant.tenant()), sealed)?;
-                let aad = engine.aad(grant.tenant());
-                engine.sealed = Some(grant.keys().seal(grant.world(), &aad, opened.expose()));
-            }
-            (credential, _) => {
-                Target::check(&engine.config, credential.as_deref(), grant.world())?;
-                seal(&grant, &mut engine, credential.as_deref());
+        let engine = changed(&grant, &before, wanted)?;
+        if elsewhere(&before.config, &engine.config) {
+            // Nothing is lent from here on until the change is in force.
+            writ_store::serialize_on(grant.tx(), "leases").await?;
+            if sql::of_engine(grant.tx(), id).await? > 0 {
+                let error = Error::conflict(
+                    "engine_in_use",
+                    "what was lent is ended where the engine points now",
+                )
+                .at("config")
+                .hint(
+                    "revoke its leases, and wait until the target has confirmed it; or set up another engine",
+                );
+                return Err(grant.refuse(error).await);
             }
         }
         if !sql::update_engine(grant.tx(), &engine).await? {
@@ -205,6 +191,7 @@ impl Leases {
         wanted: WriteRole,
     ) -> Result<(RoleRecord, Receipt)> {
         let name: Name = name.parse().map_err(|error: Error| error.at("name"))?;
+        self.may_widen(caller, engine).await?;
         let mut entry = self.gate().enter(caller, Action::EngineWrite).await?;
         let Some((engine, environment)) = engine_in(&mut entry, engine).await? else {
             return Err(entry.not_found("engine").await);
@@ -274,6 +261,15 @@ impl Leases {
         Ok(())
     }
 
+    /// Whether the caller may have an engine lend more, or for longer: of tokens, who may set one up. Whether there is
+    /// such an engine is found by whoever asks.
+    async fn may_widen(&self, caller: &Caller, engine: Uuid) -> Result<()> {
+        match sql::engine(&mut self.gate().db().read(caller.tenant).await?, engine).await? {
+            Some(engine) => self.may_lend(caller, &engine.config).await,
+            None => Ok(()),
+        }
+    }
+
     /// An engine of tokens is a way to keys of a service account: it takes somebody who may make those.
     async fn may_lend(&self, caller: &Caller, config: &EngineConfig) -> Result<()> {
         let EngineConfig::Tokens { service } = config else { return Ok(()) };
@@ -304,6 +300,56 @@ pub(crate) async fn listing(
     let Some(id) = environment else { return Ok(Some(Resource::all(kind))) };
     let environment = tenancy::environment(entry.tx(), Id::from_uuid(id)).await?;
     Ok(environment.map(|environment| Resource::all(kind).within(environment)))
+}
+
+/// The engine as it is to be, its credential sealed for that.
+fn changed(grant: &Grant, before: &EngineRecord, wanted: UpdateEngine) -> Result<EngineRecord> {
+    let ttl = |wanted: Option<u32>, before| wanted.map_or(before, |ttl| Duration::from_secs(ttl.into()));
+    let mut engine = EngineRecord {
+        config: wanted.config.unwrap_or_else(|| before.config.clone()),
+        default_ttl: ttl(wanted.default_ttl_seconds, before.default_ttl),
+        max_ttl: ttl(wanted.max_ttl_seconds, before.max_ttl),
+        version: before.version + 1,
+        updated_at: grant.world().now(),
+        ..before.clone()
+    };
+    check_ttl(engine.default_ttl, engine.max_ttl, LONGEST)?;
+    if engine.kind() != before.kind() {
+        return Err(Error::invalid("other_kind", "an engine does not change its kind").at("config"));
+    }
+    // A credential is not sent where it was not set up for: a new address comes with the credential for it.
+    if wanted.credential.is_none() && engine.config != before.config && before.sealed.is_some() {
+        return Err(Error::invalid("credential_needed", "a new address or user comes with its credential")
+            .at("credential"));
+    }
+    match (&wanted.credential, &before.sealed) {
+        (None, Some(sealed)) => {
+            let opened = grant.keys().open(&before.aad(grant.tenant()), sealed)?;
+            let aad = engine.aad(grant.tenant());
+            engine.sealed = Some(grant.keys().seal(grant.world(), &aad, opened.expose()));
+        }
+        (credential, _) => {
+            Target::check(&engine.config, credential.as_deref(), grant.world())?;
+            seal(grant, &mut engine, credential.as_deref());
+        }
+    }
+    Ok(engine)
+}
+
+/// Whether the engine would make and end credentials in another place: leases of the first are not over in the second.
+fn elsewhere(before: &EngineConfig, after: &EngineConfig) -> bool {
+    use EngineConfig::{Aws, Postgres, Tokens};
+    match (before, after) {
+        (
+            Postgres { host, port, database, .. },
+            Postgres { host: other_host, port: other_port, database: other_database, .. },
+        ) => (host, port, database) != (other_host, other_port, other_database),
+        (Aws { region, endpoint, .. }, Aws { region: other_region, endpoint: other_endpoint, .. }) => {
+            (region, endpoint) != (other_region, other_endpoint)
+        }
+        (Tokens { service }, Tokens { service: other }) => service != other,
+        _ => true,
+    }
 }
 
 fn seal(grant: &Grant, engine: &mut EngineRecord, credential: Option<&str>) {

@@ -55,13 +55,14 @@ impl Leases {
     /// Writes down what is about to be made: an intent.
     async fn announce(&self, caller: &Caller, wanted: &Borrow) -> Result<(LeaseRecord, Target)> {
         let mut entry = self.gate().enter(caller, Action::LeaseCreate).await?;
+        // Before the engine is read: it points nowhere else until the lease is written down.
+        serialize_on(entry.tx(), "leases").await?;
         let Some((engine, environment)) = engine_in(&mut entry, wanted.engine).await? else {
             return Err(entry.not_found("engine").await);
         };
         let Some(role) = sql::role(entry.tx(), wanted.engine, &wanted.role).await? else {
             return Err(entry.not_found("role").await);
         };
-        serialize_on(entry.tx(), "leases").await?;
         let world = self.gate().world();
         let (id, now) = (world.id(), world.now());
         let max_ttl = role.max_ttl.min(engine.max_ttl);

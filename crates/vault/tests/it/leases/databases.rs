@@ -260,6 +260,19 @@ on_both! {
         stage.ask(&stage.sam, Method::GET, &path, &Value::Null, 404).await;
     }
 
+    async fn an_engine_points_nowhere_else_while_something_is_lent(db: &TestDb) {
+        let (stage, target) = (Stage::over(db).await, Target::start().await);
+        let engine = stage.engine(&target).await;
+        let (lease, _) = stage.borrow(&stage.ann, &engine, &target).await;
+        let path = format!("/api/v1/engines/{engine}");
+        let elsewhere = json!({ "kind": "postgres", "host": "192.0.2.1", "database": "postgres", "username": "postgres" });
+        let moved = json!({ "config": elsewhere, "credential": writ_targets::testing::PASSWORD });
+        let refused = stage.ask(&stage.sam, Method::PATCH, &path, &moved, 409).await;
+        assert_eq!(refused["code"], "engine_in_use");
+        stage.ask(&stage.ann, Method::POST, &format!("/api/v1/leases/{lease}/revoke"), &Value::Null, 200).await;
+        stage.ask(&stage.sam, Method::PATCH, &path, &moved, 200).await;
+    }
+
     async fn an_engines_credential_does_not_follow_it_to_another_address(db: &TestDb) {
         let (stage, target) = (Stage::over(db).await, Target::start().await);
         let engine = stage.engine(&target).await;

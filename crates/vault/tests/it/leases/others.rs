@@ -98,7 +98,11 @@ on_both! {
         let engine = stage.ask(&both, Method::POST, "/api/v1/engines", &wanted, 201).await;
         let id = engine["id"].as_str().unwrap();
         let spec = json!({ "spec": { "kind": "tokens", "scopes": ["vault.secrets.list"] } });
-        stage.ask(&both, Method::PUT, &format!("/api/v1/engines/{id}/roles/lister"), &spec, 200).await;
+        let role = format!("/api/v1/engines/{id}/roles/lister");
+        stage.ask(&stage.sam, Method::PUT, &role, &spec, 403).await;
+        let longer = json!({ "maxTtlSeconds": 172_800 });
+        stage.ask(&stage.sam, Method::PATCH, &format!("/api/v1/engines/{id}"), &longer, 403).await;
+        stage.ask(&both, Method::PUT, &role, &spec, 200).await;
         let wanted = json!({ "engine": id, "role": "lister" });
         let borrowed = stage.ask(&stage.ann, Method::POST, "/api/v1/leases", &wanted, 201).await;
         let lease = borrowed["lease"]["id"].as_str().unwrap().to_owned();

@@ -255,8 +255,8 @@ async fn begin(
     if sql::configuration(entry.tx(), new.configuration.uuid()).await?.is_none() {
         return Err(entry.not_found("configuration").await);
     }
-    let validation = errands::sql::last_validation(entry.tx(), connection.id).await?;
-    let blocking = preflight::blocking(&connection, &environment, validation);
+    let deputy = errands::sql::last_finding(entry.tx(), connection.id, preflight::CONFUSED_DEPUTY).await?;
+    let blocking = preflight::blocking(&connection, &environment, deputy);
     let deployment = record(room, caller, &environment, &new, entry.keys())?;
     let request = digest(&new)?;
     let mut grant = entry.admit(deployment.resource(&connection, environment)).await?;

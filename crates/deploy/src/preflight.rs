@@ -39,20 +39,16 @@ pub(crate) async fn run(gate: &Gate, caller: &Caller, id: Uuid) -> Result<(Prefl
 }
 
 /// The row that says whether anybody can have the role assumed.
-const CONFUSED_DEPUTY: &str = "confused_deputy";
+pub(crate) const CONFUSED_DEPUTY: &str = "confused_deputy";
 
-/// The first row for which deployments are refused: one about the form, or that the last runner to try the connection
+/// The first row for which deployments are refused: one about the form, or `deputy`, that the last runner to find out
 /// could assume the role without its external id.
 pub(crate) fn blocking(
     connection: &ConnectionRecord,
     environment: &Environment,
-    validation: Option<ErrandRecord>,
+    deputy: Option<PreflightCheck>,
 ) -> Option<PreflightCheck> {
-    let tried = validation.into_iter().flat_map(|errand| errand.report);
-    form(connection, environment)
-        .into_iter()
-        .chain(tried.filter(|row| row.check == CONFUSED_DEPUTY))
-        .find(|row| row.status == "fail")
+    form(connection, environment).into_iter().chain(deputy).find(|row| row.status == "fail")
 }
 
 /// Every row of the report: of the form, and of the last time that a runner tried the connection.

@@ -4,7 +4,10 @@ use sqlx::FromRow;
 use uuid::Uuid;
 use writ_kernel::{Connection, Error, Id, Page, PageRequest, Result, TenantId, Timestamp};
 use writ_store::{SystemTx, Tx, execute, on};
-use writ_wire::errands::{ErrandState, ReleaseLock};
+use writ_wire::{
+    connections::PreflightCheck,
+    errands::{ErrandState, ReleaseLock},
+};
 
 use super::{Errand, ErrandRecord, Release, Task};
 use crate::sql::{from_json, to_json, window};
@@ -140,6 +143,39 @@ pub(crate) async fn last_validation(tx: &mut Tx, connection: Id<Connection>) -> 
         .fetch_optional(conn)
     })?;
     row.map(ErrandRow::parse).transpose()
+}
+
+/// The newest report of a validation of a connection in which the row `check` passed or failed. One that could not find
+/// out says nothing about it, and lets what was found before stand.
+pub(crate) async fn last_finding(
+    tx: &mut Tx,
+    connection: Id<Connection>,
+    check: &str,
+) -> Result<Option<PreflightCheck>> {
+    let mut before = Uuid::max();
+    loop {
+        let rows = on!(tx, |conn, tenant| {
+            sqlx::query_as::<_, (Uuid, String)>(
+                "SELECT errand_id, report FROM errands
+                 WHERE tenant_id = $1 AND connection_id = $2 AND errand_id < $3 AND kind = 'validation'
+                   AND report LIKE '%' || $4 || '%'
+                 ORDER BY errand_id DESC LIMIT 20",
+            )
+            .bind(tenant)
+            .bind(connection.uuid())
+            .bind(before)
+            .bind(check)
+            .fetch_all(conn)
+        })?;
+        let Some((oldest, _)) = rows.last() else { return Ok(None) };
+        before = *oldest;
+        for (_, report) in &rows {
+            let found = |row: &PreflightCheck| row.check == check && row.status != "skipped";
+            if let Some(row) = from_json::<Vec<PreflightCheck>>(report)?.into_iter().find(found) {
+                return Ok(Some(row));
+            }
+        }
+    }
 }
 
 pub(crate) async fn unfinished(tx: &mut Tx) -> Result<i64> {

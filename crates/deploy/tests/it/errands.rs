@@ -138,6 +138,24 @@ on_both! {
         assert_eq!(stage.refusal("runtime.deployments.create").await.as_deref(), Some("preflight_failed"));
     }
 
+    async fn a_validation_that_could_not_find_out_lifts_no_block(db: &TestDb) {
+        let stage = Stage::over(db).await;
+        let connection = stage.aws("prod").await;
+        validation(&stage, &connection).await;
+        stage.runner().await.say("finish", &end(false, &json!([row("confused_deputy", "fail")]))).await;
+        // One is lost, one breaks off, one does not come to the question.
+        validation(&stage, &connection).await;
+        stage.launches.died(stage.runner().await.run());
+        stage.round().await;
+        for report in [json!([row("authority", "fail")]), json!([row("confused_deputy", "skipped")])] {
+            validation(&stage, &connection).await;
+            stage.runner().await.say("finish", &end(false, &report)).await;
+            let wanted = stage.wanted(&connection, &json!({})).await;
+            let asked = stage.app.send(&stage.ann, Method::POST, "/api/v1/deployments", &wanted).await;
+            assert_eq!(code(&asked), "preflight_failed", "{report}");
+        }
+    }
+
     async fn a_validation_does_not_wait_for_a_deployment_nor_a_deployment_for_it(db: &TestDb) {
         let stage = Stage::over(db).await;
         let connection = stage.local("dev", 0).await;

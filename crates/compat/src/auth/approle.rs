@@ -44,8 +44,9 @@ pub(crate) async fn handle(dialect: &Dialect, ask: &Ask) -> Answer {
     }
 }
 
-/// A role. Kept at `role/<name>`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A role. Kept at `role/<name>`. Not `Debug`: a key is in it.
+#[derive(Clone, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the dialect's name of the field")]
 struct Role {
     id: Uuid,
     /// Whoever made it.

@@ -175,7 +175,7 @@ async fn believed(
     let because = |why: &str| Doubt::Because(format!("error validating token: {why}"));
     let token = token::Token::parse(jwt).map_err(because)?;
     let algorithms = &config.jwt_supported_algs;
-    if !algorithms.is_empty() && !algorithms.iter().any(|name| *name == token.algorithm) {
+    if !algorithms.is_empty() && !algorithms.contains(&token.algorithm) {
         return Err(because("token signed with unexpected algorithm"));
     }
     let published = keys::of(config, &token).await.map_err(Doubt::Unasked)?;
@@ -188,7 +188,7 @@ async fn believed(
     if !issuer.is_empty() && token.claims.get("iss").and_then(Value::as_str) != Some(issuer) {
         return Err(because("invalid issuer (iss) claim"));
     }
-    token.check_times(now, role.leeway()).map_err(because)?;
+    token.check_times(now, &role.leeway()).map_err(because)?;
     role.demand(&token.claims).map_err(Doubt::Because)?;
     Ok(token.claims)
 }

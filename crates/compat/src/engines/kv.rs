@@ -42,8 +42,8 @@ fn path(ask: &Ask, rest: &str) -> Result<SecretPath, Fault> {
 }
 
 /// The environment, as verbs of the vault take it.
-fn environment(ask: &Ask) -> Option<String> {
-    Some(ask.view.environment.id.to_string())
+fn environment(ask: &Ask) -> String {
+    ask.view.environment.id.to_string()
 }
 
 /// Whether there is a secret at `place`. It decides only which capability a write needs.
@@ -55,7 +55,8 @@ async fn exists(dialect: &Dialect, ask: &Ask, place: &Place) -> Result<bool, Fau
 async fn list(dialect: &Dialect, ask: &Ask, folder: &str) -> Answer {
     let whole = format!("{}{folder}", ask.mount.path);
     let folder: Folder = whole.parse()?;
-    let wanted = Wanted { environment: environment(ask), folder, inactive_too: true, ..Wanted::default() };
+    let wanted =
+        Wanted { environment: Some(environment(ask)), folder, inactive_too: true, ..Wanted::default() };
     let most =
         ask.fields.integer("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
     let mut after = ask.fields.text("after")?.filter(|after| !after.is_empty());
@@ -135,15 +136,12 @@ fn time(at: Option<Timestamp>) -> String {
 
 /// A span as the dialect writes it: `1h30m0s`.
 fn span(span: Duration) -> String {
-    let (seconds, mut text) = (span.as_secs(), String::new());
-    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    if hours > 0 {
-        text.push_str(&format!("{hours}h"));
+    let (hours, minutes, seconds) = (span.as_secs() / 3600, span.as_secs() / 60 % 60, span.as_secs() % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m{seconds}s"),
+        _ => format!("{hours}h{minutes}m{seconds}s"),
     }
-    if hours > 0 || minutes > 0 {
-        text.push_str(&format!("{minutes}m"));
-    }
-    text + &format!("{}s", seconds % 60)
 }
 
 /// What an engine's own settings are entered for.

@@ -17,7 +17,6 @@ use crate::{
     ask::{Ask, Operation},
     dialect::Dialect,
     fault::{Answer, Fault},
-    reply::Reply,
 };
 
 /// Answers for the engine.
@@ -135,9 +134,4 @@ fn chosen(ask: &Ask, of_path: Option<&str>, fields: &[&str]) -> Result<Option<St
         }
     }
     Ok(None)
-}
-
-/// 200 with an object.
-fn data(value: &serde_json::Value) -> Answer {
-    Ok(Reply::data(value))
 }

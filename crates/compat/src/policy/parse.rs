@@ -15,13 +15,11 @@ const LONGEST: usize = 256 * 1024;
 const MOST: usize = 10_000;
 
 /// Members of a path that mean nothing here and are taken all the same.
-const IGNORED: &[&str] = &[
-    "comment",
-    "expiration",
-    "pagination_limit",
-    "response_keys_filter_path",
-    "list_scan_response_keys_filter_path",
-];
+const IGNORED: &[&str] = &["comment", "pagination_limit"];
+
+/// Members of a path that narrow it in ways that are not here. To ignore one would give more than was meant.
+const NARROWING: &[&str] =
+    &["expiration", "response_keys_filter_path", "list_scan_response_keys_filter_path"];
 
 /// What the policy `text`, in HCL or JSON, says.
 ///
@@ -107,6 +105,9 @@ fn path(pattern: &str, body: &Value) -> Result<Path, String> {
             "min_wrapping_ttl" => demands.shortest_wrap = span(value).map_err(at)?,
             "max_wrapping_ttl" => demands.longest_wrap = span(value).map_err(at)?,
             name if IGNORED.contains(&name) => {}
+            name if NARROWING.contains(&name) => {
+                return Err(at(format!("`{name}` is not supported")));
+            }
             other => return Err(at(format!("invalid key \"{}\"", other.escape_debug()))),
         }
     }
@@ -229,6 +230,7 @@ mod tests {
             "path \"a\" { capability = [\"read\"] }",
             "paths \"a\" {}",
             "path \"a\" { capabilities = [upper(\"READ\")] }",
+            "path \"a\" { capabilities = [\"read\"]\n expiration = \"2026-01-01T00:00:00Z\" }",
             "path \"a+*\" { capabilities = [\"read\"] }",
             "path \"a\" {",
             "{\"path\": 1}",

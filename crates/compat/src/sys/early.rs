@@ -54,6 +54,8 @@ pub(crate) async fn handle(
         "sys/init" if reads => initialized(dialect).await,
         "sys/init" if writes => init(dialect, fields).await,
         "sys/unseal" if writes => unseal(dialect, fields).await,
+        // No share is ever kept.
+        "sys/rekey/backup" if reads => Err(Fault::invalid("no backed-up keys found")),
         path if is(path) => Err(Fault::status(StatusCode::METHOD_NOT_ALLOWED, "unsupported operation")),
         _ => return None,
     })

@@ -76,6 +76,9 @@ async fn read(dialect: &Dialect, ask: &Ask, manner: Manner, name: &str) -> Answe
 /// The text of a policy as it was sent: plain, in Base64, or as the JSON itself.
 fn sent(ask: &Ask) -> Result<String, Fault> {
     let missing = || Fault::invalid("'policy' parameter not supplied or empty");
+    if let Some(narrowing) = ["expiration", "ttl"].iter().find(|name| ask.fields.has(name)) {
+        return Err(Fault::invalid(format!("`{narrowing}` of a policy is not supported")));
+    }
     let value = ask.fields.value("policy").or_else(|| ask.fields.value("rules")).ok_or_else(missing)?;
     let text = match value {
         Value::String(text) => text,

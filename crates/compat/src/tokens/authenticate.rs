@@ -5,12 +5,12 @@ use std::{net::IpAddr, sync::Arc};
 use writ_crypto::{SecretString, hash, token::Token as Text};
 use writ_kernel::{
     Action, Caller, Capability, Credential, Error, Fence, Id, Principal, PrincipalKind, Result, Role, Rule,
-    Rules, Scopes, TenantId,
+    Rules, Scopes,
 };
 use writ_web::{Authenticate as _, From};
 
 use super::{Token, Who};
-use crate::{dialect::Dialect, sql, view::View};
+use crate::{dialect::Dialect, entity::Entity, sql, view::View};
 
 /// What a token looks like from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,9 +99,13 @@ async fn holder(dialect: &Dialect, text: &SecretString, from: From) -> Result<Wh
         _ if !token.cidrs.is_empty() && !within(&token.cidrs, from.peer.0.ip()) => Some("foreign_network"),
         _ => None,
     };
+    let entity = match token.entity {
+        Some(id) => Entity::find(dialect, &mut tx, &view, id).await?,
+        None => None,
+    };
     drop(tx);
     let refused = match refused {
-        None if !active(dialect, tenant, &token, from).await? => Some("principal_disabled"),
+        None if !active(dialect, &view, &token, entity.as_ref(), from).await? => Some("principal_disabled"),
         refused => refused,
     };
     if let Some(code) = refused {
@@ -127,12 +131,27 @@ async fn spend(dialect: &Dialect, caller: &Caller, token: &Token) -> Result<()> 
     tx.commit().await
 }
 
-/// Whether whom the token belongs to is there and active. An entity is asked for when its policies are.
-async fn active(dialect: &Dialect, tenant: TenantId, token: &Token, from: From) -> Result<bool> {
-    if token.entity == Some(token.principal.uuid()) {
+/// Whether whom the token belongs to is there and active: its entity, and the principal, if that is another.
+async fn active(
+    dialect: &Dialect,
+    view: &View,
+    token: &Token,
+    entity: Option<&Entity>,
+    from: From,
+) -> Result<bool> {
+    let principal = token.principal.uuid();
+    match entity {
+        Some(entity) if entity.disabled => return Ok(false),
+        Some(entity) if entity.id == principal => return Ok(true),
+        None if token.entity.is_some() => return Ok(false),
+        _ => {}
+    }
+    if dialect.0.identity.current(view.tenant, token.principal, from.trace).await?.is_some() {
         return Ok(true);
     }
-    Ok(dialect.0.identity.current(tenant, token.principal, from.trace).await?.is_some())
+    // An orphan that a login's token made: it has no entity, and still belongs to one.
+    let mut tx = dialect.gate().db().read(view.tenant).await?;
+    Ok(Entity::find(dialect, &mut tx, view, principal).await?.is_some_and(|entity| !entity.disabled))
 }
 
 /// Puts on record that a credential which proves nothing any more still arrives.

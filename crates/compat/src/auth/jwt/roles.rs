@@ -24,6 +24,7 @@ const CLOCK_SKEW: i64 = 60;
 
 /// A role. Kept at `role/<name>`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the dialect's name of the field")]
 pub(super) struct Role {
     pub(super) id: Uuid,
     /// Whoever made it.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Map, Value};
-use writ_crypto::named::{Hash, KeyType, Marshaling, Padding, PublicKey, SaltLength, Scheme};
+use writ_crypto::named::{PublicKey, jose};
 use writ_kernel::Timestamp;
 
 use super::Claims;
@@ -30,32 +30,7 @@ pub(super) struct Leeway {
 
 /// Whether tokens may be signed so. `none` and codes of authenticity never are believed.
 pub(super) fn supports(algorithm: &str) -> bool {
-    scheme(algorithm).is_some()
-}
-
-/// The types of key that sign so, and how (RFC 7518, RFC 8037, RFC 9964).
-fn scheme(algorithm: &str) -> Option<(&'static [KeyType], Scheme)> {
-    const RSA: &[KeyType] = &[KeyType::Rsa2048, KeyType::Rsa3072, KeyType::Rsa4096];
-    let rsa = |hash, padding| (RSA, Scheme { hash, padding, salt: SaltLength::Hash, ..Scheme::default() });
-    let ec = |types: &'static [KeyType], hash| {
-        (types, Scheme { hash, marshaling: Marshaling::Jws, ..Scheme::default() })
-    };
-    Some(match algorithm {
-        "RS256" => rsa(Hash::Sha2_256, Padding::Pkcs1v15),
-        "RS384" => rsa(Hash::Sha2_384, Padding::Pkcs1v15),
-        "RS512" => rsa(Hash::Sha2_512, Padding::Pkcs1v15),
-        "PS256" => rsa(Hash::Sha2_256, Padding::Pss),
-        "PS384" => rsa(Hash::Sha2_384, Padding::Pss),
-        "PS512" => rsa(Hash::Sha2_512, Padding::Pss),
-        "ES256" => ec(&[KeyType::EcdsaP256], Hash::Sha2_256),
-        "ES384" => ec(&[KeyType::EcdsaP384], Hash::Sha2_384),
-        "ES512" => ec(&[KeyType::EcdsaP521], Hash::Sha2_512),
-        "EdDSA" | "Ed25519" => (&[KeyType::Ed25519], Scheme::default()),
-        "ML-DSA-44" => (&[KeyType::MlDsa44], Scheme::default()),
-        "ML-DSA-65" => (&[KeyType::MlDsa65], Scheme::default()),
-        "ML-DSA-87" => (&[KeyType::MlDsa87], Scheme::default()),
-        _ => return None,
-    })
+    jose(algorithm).is_some()
 }
 
 impl Token {
@@ -96,7 +71,7 @@ impl Token {
 
     /// Whether `key` signed it, with an algorithm of its own type.
     pub(super) fn is_signed_by(&self, key: &PublicKey) -> bool {
-        let Some((types, scheme)) = scheme(&self.algorithm) else { return false };
+        let Some((types, scheme)) = jose(&self.algorithm) else { return false };
         types.contains(&key.key_type())
             && key.verify(&scheme, self.signed.as_bytes(), &self.signature).unwrap_or(false)
     }
@@ -105,7 +80,7 @@ impl Token {
     ///
     /// # Errors
     /// Why it is not.
-    pub(super) fn check_times(&self, now: Timestamp, leeway: Leeway) -> Result<(), &'static str> {
+    pub(super) fn check_times(&self, now: Timestamp, leeway: &Leeway) -> Result<(), &'static str> {
         let at = |name: &str| -> Result<Option<Timestamp>, &'static str> {
             let Some(value) = self.claims.get(name) else { return Ok(None) };
             let seconds = value

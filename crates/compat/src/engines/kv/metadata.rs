@@ -77,7 +77,8 @@ async fn write(dialect: &Dialect, ask: &Ask, rest: &str) -> Answer {
             max_versions: keeping.max_versions.or(of_mount.max_versions),
             delete_after: keeping.delete_after.or(of_mount.delete_after),
         };
-        let new = NewSecret { notes, keeping, ..NewSecret::new(environment(ask), path(ask, rest)?, None) };
+        let new =
+            NewSecret { notes, keeping, ..NewSecret::new(Some(environment(ask)), path(ask, rest)?, None) };
         dialect.vault().create(&caller, new).await.map_err(in_its_words)?;
     }
     Ok(Reply::Nothing)

@@ -45,7 +45,8 @@ async fn write(dialect: &Dialect, ask: &Ask) -> Answer {
     let caller = ask.caller_to_write(known)?;
     let value = stored(&raw(ask.fields.members()))?;
     let keeping = Keeping { max_versions: Some(1), ..Keeping::default() };
-    let new = NewSecret { keeping, ..NewSecret::new(environment(ask), path(ask, &ask.rest)?, Some(value)) };
+    let new =
+        NewSecret { keeping, ..NewSecret::new(Some(environment(ask)), path(ask, &ask.rest)?, Some(value)) };
     dialect.vault().put(&caller, new, None).await.map_err(in_its_words)?;
     Ok(Reply::Nothing)
 }

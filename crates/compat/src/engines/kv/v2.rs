@@ -136,7 +136,7 @@ async fn put(
     }
     let new = NewSecret {
         keeping: config.keeping(),
-        ..NewSecret::new(environment(ask), path(ask, rest)?, Some(stored(data)?))
+        ..NewSecret::new(Some(environment(ask)), path(ask, rest)?, Some(stored(data)?))
     };
     let (secret, _) = dialect.vault().put(&caller, new, cas).await.map_err(in_its_words)?;
     let deleted_at = (!secret.delete_after.is_zero()).then(|| secret.rotated_at.plus(secret.delete_after));

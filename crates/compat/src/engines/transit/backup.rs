@@ -6,7 +6,7 @@ use writ_crypto::SecretBytes;
 use writ_kernel::Kind;
 use writ_keys::KeyName;
 
-use super::{data, in_its_words, key, space};
+use super::{in_its_words, key, space};
 use crate::{
     ask::Ask,
     dialect::Dialect,
@@ -24,7 +24,7 @@ pub(super) async fn take(dialect: &Dialect, ask: &Ask, name: &str) -> Answer {
         }
         _ => error.into(),
     })?;
-    data(&json!({ "backup": BASE64.encode(backup.expose()) }))
+    Ok(Reply::data(&json!({ "backup": BASE64.encode(backup.expose()) })))
 }
 
 pub(super) async fn restore(dialect: &Dialect, ask: &Ask, name: Option<&str>) -> Answer {

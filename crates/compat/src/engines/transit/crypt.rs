@@ -10,12 +10,13 @@ use writ_keys::{Binding, DataKeyWanted, Encrypt, Plain, Sealed};
 
 use super::{
     batch::{Batch, Item},
-    data, in_its_words, key, life,
+    in_its_words, key, life,
 };
 use crate::{
     ask::Ask,
     dialect::Dialect,
     fault::{Answer, Fault},
+    reply::Reply,
 };
 
 const MISSING: &str = "encryption key not found";
@@ -132,5 +133,5 @@ pub(super) async fn data_key(dialect: &Dialect, ask: &Ask, kind: &str, name: &st
     if let Some(plaintext) = &made.plaintext {
         members.insert("plaintext".to_owned(), json!(BASE64.encode(plaintext.expose())));
     }
-    data(&Value::Object(members))
+    Ok(Reply::data(&Value::Object(members)))
 }

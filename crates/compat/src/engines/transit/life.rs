@@ -8,7 +8,7 @@ use writ_crypto::named::{KeyType, PublicKey};
 use writ_kernel::Kind;
 use writ_keys::{Change, Key, KeyName, NewKey, Version, Which};
 
-use super::{data, in_its_words, key, space};
+use super::{in_its_words, key, space};
 use crate::{
     ask::Ask,
     dialect::Dialect,
@@ -163,7 +163,7 @@ pub(super) async fn shown(dialect: &Dialect, caller: &writ_kernel::Caller, which
     } else {
         Vec::new()
     };
-    data(&described(&key, &versions, &publics)?)
+    Ok(Reply::data(&described(&key, &versions, &publics)?))
 }
 
 fn described(key: &Key, versions: &[Version], publics: &[(u32, PublicKey)]) -> Result<Value, Fault> {
@@ -175,7 +175,7 @@ fn described(key: &Key, versions: &[Version], publics: &[(u32, PublicKey)]) -> R
             Some(public) => json!({
                 "certificate_chain": "",
                 "creation_time": version.created_at,
-                "name": curve(key.key_type),
+                "name": key.key_type.curve().map_or_else(|| type_name(key.key_type), str::to_owned),
                 "public_key": public_text(public)?,
             }),
             None => json!(version.created_at.seconds()),
@@ -207,7 +207,7 @@ fn described(key: &Key, versions: &[Version], publics: &[(u32, PublicKey)]) -> R
             told.insert("kdf".to_owned(), json!("hkdf_sha256"));
             told.insert("convergent_encryption".to_owned(), json!(key.convergent));
         }
-        if let Some(set) = parameter_set(key.key_type) {
+        if let Some(set) = key.key_type.parameter_set() {
             told.insert("parameter_set".to_owned(), json!(set));
         }
     }
@@ -215,45 +215,18 @@ fn described(key: &Key, versions: &[Version], publics: &[(u32, PublicKey)]) -> R
 }
 
 /// The peer's name of a type; ours where it has none.
-pub(super) fn type_name(key_type: KeyType) -> &'static str {
-    match key_type {
-        KeyType::MlDsa44 => "mldsa-44",
-        KeyType::MlDsa65 => "mldsa-65",
-        KeyType::MlDsa87 => "mldsa-87",
-        other => other.as_str(),
+pub(super) fn type_name(key_type: KeyType) -> String {
+    match key_type.parameter_set() {
+        Some(set) if key_type.signs_post_quantum() => format!("mldsa-{set}"),
+        _ => key_type.as_str().to_owned(),
     }
 }
 
-fn parameter_set(key_type: KeyType) -> Option<&'static str> {
-    Some(match key_type {
-        KeyType::MlDsa44 => "44",
-        KeyType::MlDsa65 => "65",
-        KeyType::MlDsa87 => "87",
-        KeyType::MlKem512 => "512",
-        KeyType::MlKem768 => "768",
-        KeyType::MlKem1024 => "1024",
-        _ => return None,
-    })
-}
-
-fn curve(key_type: KeyType) -> &'static str {
-    match key_type {
-        KeyType::EcdsaP256 => "P-256",
-        KeyType::EcdsaP384 => "P-384",
-        KeyType::EcdsaP521 => "P-521",
-        other => type_name(other),
-    }
-}
-
-/// PEM of RSA and ECDSA keys, base64 of all others.
+/// PEM where the peer has it, of RSA and the NIST curves; base64 of all others.
 pub(super) fn public_text(public: &PublicKey) -> Result<String, Fault> {
-    Ok(match public.key_type() {
-        KeyType::EcdsaP256
-        | KeyType::EcdsaP384
-        | KeyType::EcdsaP521
-        | KeyType::Rsa2048
-        | KeyType::Rsa3072
-        | KeyType::Rsa4096 => public.to_pem()?,
-        _ => BASE64.encode(public.as_raw()),
-    })
+    let key_type = public.key_type();
+    if key_type.is_bare() || key_type.is_post_quantum() {
+        return Ok(BASE64.encode(public.as_raw()));
+    }
+    Ok(public.to_pem()?)
 }

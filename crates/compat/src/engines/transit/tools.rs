@@ -4,11 +4,12 @@ use data_encoding::BASE64;
 use serde_json::json;
 use writ_crypto::hash;
 
-use super::{chosen, data, sign, space};
+use super::{chosen, sign, space};
 use crate::{
     ask::Ask,
     dialect::Dialect,
     fault::{Answer, Fault},
+    reply::Reply,
 };
 
 /// `random`, `random/<n>`, `random/<source>`, `random/<source>/<n>`.
@@ -32,7 +33,7 @@ pub(super) async fn random(dialect: &Dialect, ask: &Ask, rest: &[&str]) -> Answe
     let hex = hex_wanted(ask, "base64")?;
     let (drawn, _) = dialect.keys().draw(&ask.caller_as_asked()?, &space(ask), count, true).await?;
     let bytes = drawn.bytes.expose();
-    data(&json!({ "random_bytes": if hex { hash::hex(bytes) } else { BASE64.encode(bytes) } }))
+    Ok(Reply::data(&json!({ "random_bytes": if hex { hash::hex(bytes) } else { BASE64.encode(bytes) } })))
 }
 
 pub(super) async fn hash(dialect: &Dialect, ask: &Ask, algorithm: Option<&str>) -> Answer {
@@ -45,7 +46,7 @@ pub(super) async fn hash(dialect: &Dialect, ask: &Ask, algorithm: Option<&str>) 
     let grant = entry.admit(ask.resource("hash")).await?;
     grant.record(writ_gate::Done::plain()).await?;
     let sum = algorithm.digest(&input);
-    data(&json!({ "sum": if hex { hash::hex(&sum) } else { BASE64.encode(&sum) } }))
+    Ok(Reply::data(&json!({ "sum": if hex { hash::hex(&sum) } else { BASE64.encode(&sum) } })))
 }
 
 fn hex_wanted(ask: &Ask, otherwise: &str) -> Result<bool, Fault> {

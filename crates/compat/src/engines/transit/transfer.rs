@@ -1,11 +1,11 @@
 //! Keys in and out.
 
 use data_encoding::BASE64;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use writ_crypto::named::{KeyType, OaepHash, PrivateFormat};
 use writ_keys::{Brought, Exported, Part, Wrapping};
 
-use super::{data, in_its_words, key, life, space};
+use super::{in_its_words, key, life, space};
 use crate::{
     ask::Ask,
     dialect::Dialect,
@@ -33,7 +33,7 @@ pub(super) async fn wrapping_key(dialect: &Dialect, ask: &Ask) -> Answer {
         told.insert("key_id".to_owned(), json!(named.id));
         told.insert("key_version".to_owned(), json!(named.version));
     }
-    data(&told)
+    Ok(Reply::data(&told))
 }
 
 fn brought(ask: &Ask) -> Result<Brought, Fault> {
@@ -95,36 +95,26 @@ pub(super) async fn export(
         let form = if part == "hmac-key" { Part::Mac } else { Part::Whole(form(key_type)) };
         let exported = dialect.keys().export(&caller, &which, form, version).await;
         for one in exported.map_err(|error| in_its_words(error, "key not found"))?.1 {
-            keys.insert(one.version.to_string(), json!(text(key_type, part, &one)?));
+            keys.insert(one.version.to_string(), json!(text(key_type, part, &one)));
         }
     }
-    data(
-        &json!({ "name": known.name.as_str(), "type": life::type_name(key_type), "keys": Value::Object(keys) }),
-    )
+    let told = json!({ "name": known.name.as_str(), "type": life::type_name(key_type), "keys": keys });
+    Ok(Reply::data(&told))
 }
 
 /// Bytes of what is only bytes, PEM of all else.
 fn form(key_type: KeyType) -> PrivateFormat {
-    match key_type {
-        KeyType::Aes128Gcm
-        | KeyType::Aes256Gcm
-        | KeyType::ChaCha20Poly1305
-        | KeyType::Hmac
-        | KeyType::Ed25519 => PrivateFormat::Raw,
-        _ => PrivateFormat::Pkcs8Pem,
-    }
+    if key_type.is_bare() { PrivateFormat::Raw } else { PrivateFormat::Pkcs8Pem }
 }
 
-fn text(key_type: KeyType, part: &str, exported: &Exported) -> Result<String, Fault> {
+fn text(key_type: KeyType, part: &str, exported: &Exported) -> String {
     let secret = exported.secret.expose();
     if part != "hmac-key" && form(key_type) == PrivateFormat::Pkcs8Pem {
-        return Ok(String::from_utf8_lossy(secret).into_owned());
+        return String::from_utf8_lossy(secret).into_owned();
     }
-    // Clients take the private key of Ed25519 for the seed and the public half together.
-    match (&exported.public, key_type, part) {
-        (Some(public), KeyType::Ed25519, "signing-key") => {
-            Ok(BASE64.encode(&[secret, public.as_raw()].concat()))
-        }
-        _ => Ok(BASE64.encode(secret)),
+    // Clients take a bare private key for signatures to be the seed and the public half together.
+    match (&exported.public, part) {
+        (Some(public), "signing-key") => BASE64.encode(&[secret, public.as_raw()].concat()),
+        _ => BASE64.encode(secret),
     }
 }

@@ -9,5 +9,5 @@ mod tenant;
 
 pub use device::{Device, Pin};
 pub use protection::{Protection, Shares};
-pub use seal::{Seal, Status};
+pub use seal::{Prepared, Seal, Status};
 pub use tenant::TenantKeys;

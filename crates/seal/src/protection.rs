@@ -58,16 +58,16 @@ impl Stored {
 }
 
 impl Protection {
-    /// Makes the key-encryption key of this protection, what must be stored about it, and the shares to hand out.
+    /// Makes the key-encryption key of this protection, what must be stored about it, and the shares to hand out. A
+    /// development key file is written by [`write_dev_file`].
     pub(crate) fn establish(
         self,
         world: &World,
-        dev_file: &Path,
         cost: password::Params,
         hsm: Option<&Hsm>,
     ) -> Result<(SecretKey, Stored, Shares)> {
         match self {
-            Self::DevFile => Ok((create_dev_file(world, dev_file)?, Stored::DevFile, Vec::new())),
+            Self::DevFile => Ok((SecretKey::generate(world), Stored::DevFile, Vec::new())),
             Self::Passphrase(passphrase) => {
                 if passphrase.expose().chars().count() < 12 {
                     return Err(Error::invalid("weak_passphrase", "a passphrase has at least 12 characters")
@@ -133,8 +133,8 @@ pub(crate) fn from_dev_file(path: &Path) -> Result<SecretKey> {
         .ok_or_else(|| Error::unavailable("no_key_file", "the development key file is malformed"))
 }
 
-fn create_dev_file(world: &World, path: &Path) -> Result<SecretKey> {
-    let key = SecretKey::generate(world);
+/// Puts the key-encryption key into the development key file.
+pub(crate) fn write_dev_file(path: &Path, key: &SecretKey) -> Result<()> {
     let failed = |error: std::io::Error| {
         Error::unavailable("no_key_file", "the development key file cannot be written")
             .context(path.display().to_string())
@@ -148,8 +148,7 @@ fn create_dev_file(world: &World, path: &Path) -> Result<SecretKey> {
     file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed)?;
     file.write_all(BASE64.encode(key.expose()).as_bytes()).map_err(failed)?;
     file.sync_all().map_err(failed)?;
-    fs::rename(&fresh, path).map_err(failed)?;
-    Ok(key)
+    fs::rename(&fresh, path).map_err(failed)
 }
 
 #[cfg(test)]

@@ -12,11 +12,11 @@ use writ_crypto::{
     Aad, DataKey, HybridPrivate, KeyRef, KeyRing, SecretBytes, SecretKey, SecretString, password, shamir,
 };
 use writ_kernel::{Error, Id, Result, TenantId, World};
-use writ_store::{Db, SystemTx, Tx, serialize_on};
+use writ_store::{Db, SystemTx, Transactional, Tx, serialize_on};
 
 use crate::{
     device::{Device, Hsm},
-    protection::{Protection, Shares, Stored, from_dev_file, from_passphrase, no_device},
+    protection::{Protection, Shares, Stored, from_dev_file, from_passphrase, no_device, write_dev_file},
     sql::{self, DataKeyRow, RootRow},
     tenant::TenantKeys,
 };
@@ -39,11 +39,22 @@ struct State {
     /// The shares given so far, in text form.
     shares: Vec<SecretBytes>,
     open: Option<Open>,
+    /// Whether the root keys that another server made are being fetched.
+    refreshing: bool,
 }
 
 struct Open {
     root: Arc<Roots>,
     tenants: HashMap<TenantId, Arc<TenantKeys>>,
+}
+
+/// A protection that is made and not yet in force; see [`Seal::prepare`].
+#[must_use]
+#[expect(missing_debug_implementations, reason = "holds keys")]
+pub struct Prepared {
+    kek: SecretKey,
+    stored: Stored,
+    shares: Shares,
 }
 
 /// Whether the seal is open, and what would open it.
@@ -136,7 +147,10 @@ impl Seal {
         if sql::protection(tx).await?.is_some() {
             return Err(Error::conflict("already_initialized", "the server is initialised already"));
         }
-        let (kek, stored, shares) = self.establish(protection).await?;
+        let Prepared { kek, stored, shares } = self.prepare(protection).await?;
+        if matches!(stored, Stored::DevFile) {
+            write_dev_file(&self.0.dev_file, &kek)?;
+        }
         let root = Root::generate(&self.0.world, 1);
         let sealed = root.seal(&self.0.world, &DataKey::from_secret(kek));
         sql::put_root(tx, &sealed, self.0.world.now()).await?;
@@ -173,13 +187,27 @@ impl Seal {
         *self.state() = State::default();
     }
 
+    /// Makes what [`Seal::rekey`] puts in force. Stretching a passphrase and asking a device take their time: hold no
+    /// transaction meanwhile.
+    ///
+    /// # Errors
+    /// `Invalid` when the protection is too weak; `Unavailable` when the device fails.
+    pub async fn prepare(&self, protection: Protection) -> Result<Prepared> {
+        let inner = Arc::clone(&self.0);
+        let establish = move || protection.establish(&inner.world, inner.cost, inner.hsm.as_deref());
+        let (kek, stored, shares) = blocking(establish).await?;
+        Ok(Prepared { kek, stored, shares })
+    }
+
     /// Protects the same root key in another way. Runs inside the transaction of the grant that permits it.
     ///
     /// # Errors
     /// `Sealed`; `Conflict` when the root key is being rotated.
-    pub async fn rekey(&self, tx: &mut Tx, protection: Protection) -> Result<Shares> {
-        let current = self.stored().await?.ok_or_else(Error::sealed)?;
-        if matches!((&current, &protection), (Stored::DevFile, Protection::DevFile)) {
+    pub async fn rekey(&self, tx: &mut Tx, prepared: Prepared) -> Result<Shares> {
+        let Prepared { kek, stored, shares } = prepared;
+        serialize_on(tx, "seal.rekey").await?;
+        let current = stored_in(tx).await?.ok_or_else(Error::sealed)?;
+        if matches!((&current, &stored), (Stored::DevFile, Stored::DevFile)) {
             // The old file would be overwritten before the new seal is durable.
             return Err(Error::conflict(
                 "same_protection",
@@ -187,8 +215,6 @@ impl Seal {
             ));
         }
         let root = self.root()?;
-        let (kek, stored, shares) = self.establish(protection).await?;
-        let kek = DataKey::from_secret(kek);
         // First, since whoever rotates the root key holds this row meanwhile.
         sql::put_protection(tx, &to_text(&stored)?).await?;
         let kept = sql::roots(tx).await?;
@@ -198,6 +224,10 @@ impl Seal {
                 "the root key is being rotated; try again later",
             ));
         }
+        if matches!(stored, Stored::DevFile) {
+            write_dev_file(&self.0.dev_file, &kek)?;
+        }
+        let kek = DataKey::from_secret(kek);
         for root in &root.keys {
             sql::put_root(tx, &root.seal(&self.0.world, &kek), self.0.world.now()).await?;
         }
@@ -207,8 +237,8 @@ impl Seal {
     /// The keys of the transaction's tenant.
     ///
     /// # Errors
-    /// `Sealed`, also when another server rotated the root key and people must unseal this one again;
-    /// `Unauthenticated` when there is no such tenant (its keys were destroyed).
+    /// `Sealed`, also when another server rotated the root key and people must unseal this one again; `Unavailable`
+    /// when this one fetches the new root key just now, which it does by itself; `Unauthenticated` when there is no such tenant (its keys were destroyed).
     pub async fn tenant(&self, tx: &mut Tx) -> Result<Arc<TenantKeys>> {
         let tenant = tx.tenant();
         let mut root = {
@@ -223,7 +253,10 @@ impl Seal {
         let row =
             row.ok_or_else(|| Error::unauthenticated("unknown_tenant", "the credential is not valid"))?;
         if !root.knows(&row.private)? {
-            root = self.newer_than(&root).await?;
+            root = self.root()?;
+        }
+        if !root.knows(&row.private)? {
+            return Err(self.outdated(tx).await);
         }
         let private = HybridPrivate::from_seed(root.ring.open(&tenant_aad(tenant), &row.private)?)?;
         let ring = data_ring(tenant, &private, sql::data_keys(tx).await?)?;
@@ -244,8 +277,7 @@ impl Seal {
     pub async fn create_tenant(&self, tx: &mut Tx) -> Result<()> {
         let (root, world, tenant) = (self.root()?, &self.0.world, tx.tenant());
         if !sql::hold_root(tx, root.ring.active().version.into()).await? {
-            self.newer_than(&root).await?;
-            return Err(Error::unavailable("contention", "the root key is being rotated; try again"));
+            return Err(self.outdated(tx).await);
         }
         let private = HybridPrivate::generate(world)?;
         let sealed = root.ring.seal(world, &tenant_aad(tenant), private.seed().expose());
@@ -287,21 +319,41 @@ impl Seal {
         Ok(Some(version))
     }
 
-    /// The root keys of after a rotation: this server's own, or another's. Then a protection that opens by itself does
-    /// so again; any other waits for people, with the seal closed, since the keys that are held open nothing new.
-    async fn newer_than(&self, old: &Roots) -> Result<Arc<Roots>> {
-        let held = self.root()?;
-        if held.ring.active() != old.ring.active() {
-            return Ok(held);
-        }
-        let stored = self.stored().await?.ok_or_else(Error::sealed)?;
+    /// What to say where the root keys that are held are not those in use: some server rotates or rotated them. A
+    /// protection that opens by itself does so again, and not here, where a transaction is open while a device would be
+    /// asked. Any other waits for people, with the seal closed, since the keys that are held open nothing new.
+    async fn outdated(&self, tx: &mut Tx) -> Error {
+        let stored = match stored_in(tx).await {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return Error::sealed(),
+            Err(error) => return error,
+        };
         if !matches!(stored, Stored::DevFile | Stored::Pkcs11(_)) {
             self.close();
-            return Err(Error::sealed().context("another server rotated the root key"));
+            return Error::sealed().context("another server rotated the root key");
         }
+        if !std::mem::replace(&mut self.state().refreshing, true) {
+            let seal = self.clone();
+            tokio::spawn(async move {
+                // Whoever comes next tries again.
+                let _ = seal.refresh(stored).await;
+                seal.state().refreshing = false;
+            });
+        }
+        Error::unavailable("contention", "the root key is being rotated; try again")
+    }
+
+    /// Takes over the root keys of after a rotation.
+    async fn refresh(&self, stored: Stored) -> Result<()> {
         let kek = self.key_encryption_key(&stored, None).await?.ok_or_else(Error::sealed)?;
-        let roots = self.read_roots(kek).await?;
-        self.use_roots(roots)
+        let fresh = Arc::new(Roots::new(self.read_roots(kek).await?)?);
+        let mut state = self.state();
+        let open = state.open.as_mut().ok_or_else(Error::sealed)?;
+        // This server may have rotated meanwhile, too.
+        if fresh.ring.active().version > open.root.ring.active().version {
+            open.root = fresh;
+        }
+        Ok(())
     }
 
     /// Every root key there is.
@@ -388,20 +440,8 @@ impl Seal {
         shamir::combine(&shares).map(Some).map_err(|error| wrong_key().because(error))
     }
 
-    async fn establish(&self, protection: Protection) -> Result<(SecretKey, Stored, Shares)> {
-        let inner = Arc::clone(&self.0);
-        blocking(move || {
-            protection.establish(&inner.world, &inner.dev_file, inner.cost, inner.hsm.as_deref())
-        })
-        .await
-    }
-
     async fn stored(&self) -> Result<Option<Stored>> {
-        let text = sql::protection(&mut self.0.db.system_read().await?).await?;
-        text.map(|text| {
-            serde_json::from_str(&text).map_err(|error| Error::internal("stored protection").because(error))
-        })
-        .transpose()
+        stored_in(&mut self.0.db.system_read().await?).await
     }
 
     fn root(&self) -> Result<Arc<Roots>> {
@@ -492,6 +532,13 @@ fn key_ring(keys: Vec<(KeyRef, SecretKey)>) -> Result<KeyRing> {
 
 fn to_version(version: i64) -> Result<u32> {
     u32::try_from(version).map_err(|_| Error::internal("a key version is out of range"))
+}
+
+async fn stored_in(tx: &mut impl Transactional) -> Result<Option<Stored>> {
+    let read = |text: String| {
+        serde_json::from_str(&text).map_err(|error| Error::internal("stored protection").because(error))
+    };
+    sql::protection(tx).await?.map(read).transpose()
 }
 
 fn to_text(stored: &Stored) -> Result<String> {

@@ -170,8 +170,7 @@ impl Rooms {
         let lent = Lent::behind(gate, &identity, &vault);
         let keys = Keys::new(gate.clone(), Arc::clone(entropy));
         let terms = writ_compat::Terms::default();
-        let dialect =
-            Dialect::new(gate.clone(), identity.clone(), vault.clone(), keys.clone(), terms);
+        let dialect = Dialect::new(gate.clone(), identity.clone(), vault.clone(), keys.clone(), terms);
         let evidence = Evidence::new(gate.clone(), host)?;
         Ok(Self { identity, deploy, evidence, vault, lent, keys, dialect })
     }

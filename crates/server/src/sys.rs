@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use axum::extract::State;
 use serde_json::json;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use writ_crypto::SecretString;
-use writ_gate::{Done, Gate, Outcome as Recorded, Resource, tenancy::PLATFORM};
-use writ_kernel::{Action, Error, Name, Result};
+use writ_gate::{Done, Gate, Outcome as Recorded, Receipt, Resource, tenancy::PLATFORM};
+use writ_kernel::{Action, Caller, Error, Name, Result};
 use writ_keys::Keys;
 use writ_seal::{Protection as Protecting, Seal, Shares};
 use writ_web::{
@@ -145,7 +146,8 @@ async fn close(
     Ok(Answered(receipt.to_string(), Json(status(sys.seal()).await?)))
 }
 
-/// Protect the same root key in another way. What it answers is shown once.
+/// Protect the same root key in another way. What it answers is shown once; if that answer is lost, do it again before
+/// the server is sealed.
 #[utoipa::path(post, path = "/api/v1/sys/rekey", tag = "sys", request_body = RekeyRequest,
     responses((status = 200, body = InitResponse)))]
 async fn rekey(
@@ -153,9 +155,12 @@ async fn rekey(
     Authenticated(caller): Authenticated,
     Json(wanted): Json<RekeyRequest>,
 ) -> Outcome<Answered<Json<InitResponse>>> {
-    let mut grant = sys.gate.grant(&caller, Action::Rekey, Resource::all("seal")).await?;
-    let shares = sys.seal().rekey(grant.tx(), protecting(wanted.protection)).await?;
-    let receipt = grant.commit(Done::with(json!({ "shares": shares.len() }))).await?;
+    // A task of its own, so that what was begun is ended on record. Whoever goes away lets go of `_asking`.
+    let (_asking, asked) = oneshot::channel();
+    let protecting = protecting(wanted.protection);
+    let protected = tokio::spawn(protect(sys, caller, protecting, asked)).await;
+    let (shares, receipt) =
+        protected.map_err(|error| Error::internal("the rekeying broke off").because(error))??;
     Ok(Answered(receipt.to_string(), Json(InitResponse { shares: plain(&shares), enrolment_token: None })))
 }
 
@@ -181,6 +186,36 @@ async fn rotate(
         sys.gate.grant(&caller, Action::RootRotate, Resource::all("seal")).await?.commit(done).await?;
     rotated?;
     Ok(Answered(receipt.to_string(), Json(status(sys.seal()).await?)))
+}
+
+/// Permitted first, and prepared only then: a device or a passphrase takes its time, and no transaction waits for it.
+async fn protect(
+    sys: Sys,
+    caller: Caller,
+    protection: Protecting,
+    mut asked: oneshot::Receiver<()>,
+) -> Result<(Shares, Receipt)> {
+    let grant = async || sys.gate.grant(&caller, Action::Rekey, Resource::all("seal")).await;
+    grant().await?.commit(Done::plain().outcome(Recorded::Intent)).await?;
+    let rekeyed = async {
+        let prepared = sys.seal().prepare(protection).await?;
+        let mut grant = grant().await?;
+        let shares = sys.seal().rekey(grant.tx(), prepared).await?;
+        // The old shares stay good while nobody is there to take the new ones.
+        if asked.try_recv() == Err(TryRecvError::Closed) {
+            return Err(Error::conflict("nobody_waits", "whoever asked is gone: nothing was changed"));
+        }
+        let done = Done::with(json!({ "shares": shares.len() })).outcome(Recorded::Done);
+        Ok((shares, grant.commit(done).await?))
+    };
+    match rekeyed.await {
+        Ok(rekeyed) => Ok(rekeyed),
+        Err(error) => {
+            let failed = Done::with(json!({ "code": error.code() })).outcome(Recorded::Fail);
+            grant().await?.commit(failed).await?;
+            Err(error)
+        }
+    }
 }
 
 /// Root key and platform tenant in one commit: there is no moment at which a crash could leave one without the other.

@@ -43,20 +43,33 @@ pub(crate) async fn at_start(seal: &Seal) -> Result<()> {
     }
 }
 
-/// Waits for a device that was away at the start. Ends once the seal is open, whoever opened it, and as soon as the
-/// device is there and says no.
+/// Waits for a device, or a database, that was away at the start. Ends once the seal is open, whoever opened it, or no
+/// device is to open it, and as soon as the device refuses the PIN.
 pub(crate) async fn await_device(seal: Seal) {
-    while seal.is_closed() && seal.status().await.is_ok_and(|status| status.protection == Some("pkcs11")) {
-        match seal.unseal(None).await {
-            Err(error) if is_away(&error) => tokio::time::sleep(LOOK).await,
-            Err(error) => return tell(&error),
-            Ok(_) => return tracing::info!("the HSM opened the seal"),
+    while seal.is_closed() {
+        match open(&seal).await {
+            Ok(()) => return,
+            Err(error) if is_refusal(&error) => return tell(&error),
+            Err(error) => {
+                tracing::debug!(code = error.code(), %error, "the seal does not open; it is tried again");
+                tokio::time::sleep(LOOK).await;
+            }
         }
     }
 }
 
-fn is_away(error: &Error) -> bool {
-    ["hsm_module", "hsm_token_missing", "hsm_pin_missing"].contains(&error.code())
+/// Opens the seal, if a device does that.
+async fn open(seal: &Seal) -> Result<()> {
+    if seal.status().await?.protection == Some("pkcs11") {
+        seal.unseal(None).await?;
+        tracing::info!("the HSM opened the seal");
+    }
+    Ok(())
+}
+
+/// Only people can help then: with every further try the token may lock, or it has.
+fn is_refusal(error: &Error) -> bool {
+    ["hsm_pin_wrong", "hsm_pin_locked"].contains(&error.code())
 }
 
 fn tell(error: &Error) {

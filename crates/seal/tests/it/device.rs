@@ -119,8 +119,9 @@ async fn tenant(db: &TestDb, seal: &Seal) -> writ_kernel::TenantId {
 }
 
 async fn rekey(db: &TestDb, seal: &Seal, protection: Protection) {
+    let prepared = seal.prepare(protection).await.unwrap();
     let mut tx = db.db.tx(db.db.world().id()).await.unwrap();
-    seal.rekey(&mut tx, protection).await.unwrap();
+    seal.rekey(&mut tx, prepared).await.unwrap();
     tx.commit().await.unwrap();
 }
 

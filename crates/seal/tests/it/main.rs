@@ -58,8 +58,9 @@ impl<'a> Vault<'a> {
 
     /// Protects the root key in another way.
     async fn rekey(&self, protection: Protection) -> writ_kernel::Result<Shares> {
+        let prepared = self.seal.prepare(protection).await?;
         let mut tx = self.db.db.tx(Id::from_uuid(uuid::Uuid::nil())).await?;
-        let shares = self.seal.rekey(&mut tx, protection).await?;
+        let shares = self.seal.rekey(&mut tx, prepared).await?;
         tx.commit().await?;
         Ok(shares)
     }

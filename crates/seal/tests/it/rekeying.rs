@@ -39,8 +39,9 @@ on_both! {
 
     async fn a_rekey_that_is_not_committed_changes_nothing(db: &TestDb) {
         let (vault, _) = Vault::new(db, passphrase("correct horse battery")).await;
+        let prepared = vault.seal.prepare(passphrase("another horse entirely")).await.unwrap();
         let mut tx = db.db.tx(db.db.world().id()).await.unwrap();
-        vault.seal.rekey(&mut tx, passphrase("another horse entirely")).await.unwrap();
+        vault.seal.rekey(&mut tx, prepared).await.unwrap();
         drop(tx);
         vault.restarted().unseal(Some(secret("correct horse battery"))).await.unwrap();
     }

@@ -321,7 +321,7 @@ mod tests {
             attributes: Vec::new(),
             failed: false,
         };
-        ["first", "second", "third"].map(|name| tracer.take(|| span(name)));
+        let _taken = ["first", "second", "third"].map(|name| tracer.take(|| span(name)));
         assert_eq!(spans.try_recv().unwrap().name, "first");
         assert!(spans.try_recv().is_err());
         assert_eq!(tracer.0.unwrap().counts.dropped.get(), 2);

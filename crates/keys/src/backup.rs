@@ -7,13 +7,13 @@ use writ_crypto::{
     SecretBytes,
     named::{KeyType, Material},
 };
-use writ_gate::{Done, Receipt, Resource};
+use writ_gate::{Circumstances, Done, Environment, Facts, Grant, Receipt, Resource, policy::Decision};
 use writ_kernel::{Action, Caller, Error, Id, Result, Timestamp};
 
 use crate::{
     find::{admitted, placed},
     life::NewKey,
-    model::{Key, Place, Version, Which},
+    model::{HIGHEST_VERSION, Key, MOST_VERSIONS, Place, Version, Which},
     name::KeyName,
     room::{Keys, cell},
     sql,
@@ -107,7 +107,7 @@ impl Keys {
     /// to which ciphertexts of some types are bound, unless a key has it.
     ///
     /// # Errors
-    /// `malformed_backup`; `key_name_conflict`; `Forbidden`.
+    /// `malformed_backup`; `key_name_conflict`; `key_not_deletable`, when one is to be replaced; `Forbidden`.
     pub async fn restore(
         &self,
         caller: &Caller,
@@ -117,22 +117,23 @@ impl Keys {
         replace: bool,
     ) -> Result<(Key, Receipt)> {
         let document: Document = serde_json::from_slice(backup.expose()).map_err(|_| malformed())?;
-        let materials = checked(&document)?;
+        let key_type = checked(&document)?;
         let name = name.map_or_else(|| document.name.parse(), Ok)?;
-        let entry = self.gate().enter(caller, Action::NamedKeyImport).await?;
-        let (environment, entry) = placed(entry, place).await?;
-        let resource = Resource { path: Some(name.to_string()), ..Resource::all("key").named(&name) };
-        let mut grant = entry.admit(resource.within(environment.clone())).await?;
-        let known = sql::key_named(grant.tx(), environment.clone(), &place.space, &name).await?;
-        match &known {
-            Some(_) if !replace => {
-                let error = Error::conflict("key_name_conflict", format!("key \"{name}\" already exists"));
-                return Err(grant.refuse(error).await);
-            }
-            Some(known) => sql::delete_key(grant.tx(), known.id).await?,
-            None => {}
+        // Permission comes before many private keys are looked at, and again after it.
+        drop(self.restoring(caller, place, &name, replace).await?);
+        let look = move || materials(&document, key_type).map(|()| document);
+        let document = self.beside(look).await?;
+        let (environment, known, mut grant) = self.restoring(caller, place, &name, replace).await?;
+        let document = match document {
+            Ok(document) => document,
+            Err(error) => return Err(grant.refuse(error).await),
+        };
+        if let Some((known, decision)) = &known {
+            sql::delete_key(grant.tx(), known.id).await?;
+            let done = Done::with(json!({ "destroyed": true, "versions": known.latest_version }));
+            grant.also_decided(Action::NamedKeyDelete, &known.resource(), decision, done).await?;
         }
-        let mut key = NewKey::new(place.clone(), name, materials.key_type).made(environment, &grant);
+        let mut key = NewKey::new(place.clone(), name, key_type).made(environment, &grant);
         if sql::key(grant.tx(), document.id).await?.is_none() {
             key.id = Id::from_uuid(document.id);
         }
@@ -147,35 +148,86 @@ impl Keys {
         }
         let detail = json!({ "restored": true, "versions": document.versions.len() });
         let receipt = grant.commit(Done::with(detail).created(key.id)).await?;
-        if let Some(known) = known {
+        if let Some((known, _)) = known {
             self.forget_key(known.id);
         }
         Ok((key, receipt))
     }
-}
 
-struct Checked {
-    key_type: KeyType,
-}
-
-/// A backup of which every version is a key of its type, and which has its newest version.
-fn checked(document: &Document) -> Result<Checked> {
-    let key_type: KeyType = document.key_type.parse().map_err(|_| malformed())?;
-    let numbers: Vec<_> = document.versions.iter().map(|one| one.version).collect();
-    let in_order =
-        numbers.is_sorted_by(|one, other| one < other) && numbers.last() == Some(&document.latest_version);
-    let bounds =
-        document.min_decryption_version >= 1 && document.min_decryption_version <= document.latest_version;
-    if document.format != FORMAT || !in_order || !bounds || numbers.first().is_none_or(|first| *first == 0) {
-        return Err(malformed());
+    /// The authority to put a key back where it is to be, and the key that it replaces there, with the decision that
+    /// this one may be destroyed.
+    async fn restoring(
+        &self,
+        caller: &Caller,
+        place: &Place,
+        name: &KeyName,
+        replace: bool,
+    ) -> Result<(Environment, Option<(Key, Decision)>, Grant)> {
+        let entry = self.gate().enter(caller, Action::NamedKeyImport).await?;
+        let (environment, entry) = placed(entry, place).await?;
+        let resource = Resource { path: Some(name.to_string()), ..Resource::all("key").named(name) };
+        let mut grant = entry.admit(resource.within(environment.clone())).await?;
+        let known = sql::key_named(grant.tx(), environment.clone(), &place.space, name).await?;
+        let Some(known) = known else { return Ok((environment, None, grant)) };
+        let decision = match replace {
+            true => replaceable(&grant, &known),
+            false => Err(Error::conflict("key_name_conflict", format!("key \"{name}\" already exists"))),
+        };
+        match decision {
+            Ok(decision) => Ok((environment, Some((known, decision)), grant)),
+            Err(error) => Err(grant.refuse(error).await),
+        }
     }
+}
+
+/// The decision that `key` may be destroyed to put another in its place.
+///
+/// # Errors
+/// `Forbidden`; `key_not_deletable`.
+fn replaceable(grant: &Grant, key: &Key) -> Result<Decision> {
+    let (action, caller) = (Action::NamedKeyDelete, grant.caller());
+    let facts = Facts::new(caller, &key.resource(), &Circumstances::default(), grant.world().now());
+    let decision = grant.policies().decide(action, &facts)?;
+    if !caller.may_try(action) || !decision.allow {
+        return Err(Error::forbidden("forbidden", "the key there may not be destroyed")
+            .hint("restore it under another name, or ask for the right to delete keys"));
+    }
+    if !key.deletable {
+        return Err(Error::forbidden("key_not_deletable", "the key there was not made to be deleted")
+            .hint("allow its deletion first, or restore it under another name"));
+    }
+    Ok(decision)
+}
+
+/// The type of the keys in a backup that says nothing which a key cannot be: all versions from its oldest to its newest,
+/// and minimum versions among them.
+fn checked(document: &Document) -> Result<KeyType> {
+    let key_type: KeyType = document.key_type.parse().map_err(|_| malformed())?;
+    let numbers = || document.versions.iter().map(|one| one.version);
+    let (Some(oldest), latest) = (numbers().next(), document.latest_version) else { return Err(malformed()) };
+    let count = u32::try_from(document.versions.len()).unwrap_or(u32::MAX);
+    let whole = oldest >= 1
+        && latest <= HIGHEST_VERSION
+        && count <= MOST_VERSIONS
+        && oldest.checked_add(count - 1) == Some(latest)
+        && numbers().eq(oldest..=latest);
+    let (decryption, encryption) = (document.min_decryption_version, document.min_encryption_version);
+    let minimums = (oldest..=latest).contains(&decryption)
+        && (encryption == 0 || (decryption..=latest).contains(&encryption));
+    let kinds = (!document.derived || key_type.derives())
+        && (!document.convergent || (document.derived && key_type.converges()));
+    if document.format == FORMAT && whole && minimums && kinds { Ok(key_type) } else { Err(malformed()) }
+}
+
+/// Sees to it that every version is a key of this type.
+fn materials(document: &Document, key_type: KeyType) -> Result<()> {
     for one in &document.versions {
         let material = Material::from_sealed_bytes(one.secret.expose()).map_err(|_| malformed())?;
         if material.key_type() != key_type {
             return Err(malformed());
         }
     }
-    Ok(Checked { key_type })
+    Ok(())
 }
 
 fn malformed() -> Error {

@@ -114,12 +114,14 @@ impl Keys {
             entry = self.gate().enter_to_read(caller, Action::DataEncrypt).await?;
         }
         let (key, grant) = admitted(entry, Action::DataEncrypt, &wanted.key).await?;
-        let items = wanted.work.items();
-        let versions = items.iter().map(|item| key.to_make(item.version)).collect();
-        let loaded = load(self, grant, &key, FOR, &wanted.work, versions).await?;
-        let world = self.gate().world();
-        let made = |(item, ready): (&Plain, &Result<Ready>)| seal(world, &key, item, ready);
-        let results: Each<_> = items.iter().zip(&loaded.ready).map(made).collect();
+        let versions = wanted.work.items().iter().map(|item| key.to_make(item.version)).collect();
+        let mut loaded = load(self, grant, &key, FOR, &wanted.work, versions).await?;
+        let (world, by, ready) = (self.gate().world().clone(), key.clone(), loaded.take());
+        let seal_all = move || -> Each<_> {
+            let made = |(item, ready): (&Plain, &Result<Ready>)| seal(&world, &by, item, ready);
+            wanted.work.items().iter().zip(&ready).map(made).collect()
+        };
+        let results = self.with_key(&key, loaded.items(), seal_all).await?;
         let (results, receipt) = loaded.settle(results, |made| made.version, json!({})).await?;
         Ok((key, results, receipt))
     }
@@ -138,13 +140,13 @@ impl Keys {
         let (key, grant) = admitted(entry, Action::DataDecrypt, key).await?;
         let items = work.items();
         let parsed: Each<_> = items.iter().map(|item| Ciphertext::parse(&item.ciphertext)).collect();
-        let loaded = load(self, grant, &key, FOR, work, versions_of(&key, &parsed)).await?;
-        let opened: Each<_> = items
-            .iter()
-            .zip(parsed)
-            .zip(&loaded.ready)
-            .map(|((item, parsed), ready)| open(&key, &item.binding, &parsed?, ready))
-            .collect();
+        let mut loaded = load(self, grant, &key, FOR, work, versions_of(&key, &parsed)).await?;
+        let (by, items, ready) = (key.clone(), items.to_vec(), loaded.take());
+        let open_all = move || -> Each<_> {
+            let each = items.iter().zip(parsed).zip(&ready);
+            each.map(|((item, parsed), ready)| open(&by, &item.binding, &parsed?, ready)).collect()
+        };
+        let opened = self.with_key(&key, loaded.items(), open_all).await?;
         let (opened, receipt) = loaded.settle(opened, |(version, _)| *version, json!({})).await?;
         let opened = opened.into_iter().map(|opened| opened.map(|(_, plaintext)| plaintext)).collect();
         Ok((key, opened, receipt))
@@ -167,19 +169,20 @@ impl Keys {
         let from = versions_of(&key, &parsed);
         let to = items.iter().map(|item| key.to_make(item.version));
         let both: Vec<_> = from.into_iter().chain(to).collect();
-        let loaded = load(self, grant, &key, FOR, work, both).await?;
-        let (old, new) = loaded.ready.split_at(items.len());
-        let world = self.gate().world();
-        let results: Each<_> = items
-            .iter()
-            .zip(parsed)
-            .zip(old.iter().zip(new))
-            .map(|((item, parsed), (old, new))| {
-                let (_, plaintext) = open(&key, &item.binding, &parsed?, old)?;
+        let mut loaded = load(self, grant, &key, FOR, work, both).await?;
+        let (world, by, ready) = (self.gate().world().clone(), key.clone(), loaded.take());
+        let items = items.to_vec();
+        let rewrap_all = move || -> Each<_> {
+            let (old, new) = ready.split_at(items.len());
+            let each = items.iter().zip(parsed).zip(old.iter().zip(new));
+            each.map(|((item, parsed), (old, new))| {
+                let (_, plaintext) = open(&by, &item.binding, &parsed?, old)?;
                 let item = Plain { plaintext, binding: item.binding.clone(), version: None };
-                seal(world, &key, &item, new)
+                seal(&world, &by, &item, new)
             })
-            .collect();
+            .collect()
+        };
+        let results = self.with_key(&key, loaded.items(), rewrap_all).await?;
         let (results, receipt) = loaded.settle(results, |made| made.version, json!({})).await?;
         Ok((key, results, receipt))
     }

@@ -22,8 +22,6 @@ const DAY: Duration = Duration::from_hours(24);
 pub const GRACE_DAYS: u32 = 7;
 /// A deletion takes effect at the latest after this long.
 pub const MOST_GRACE_DAYS: u32 = 30;
-/// A key has no more versions than this at once.
-const MOST_VERSIONS: u32 = 100_000;
 
 /// A key to be made.
 #[derive(Debug, Clone)]
@@ -185,25 +183,24 @@ impl Keys {
     /// # Errors
     /// `key_name_conflict`; `Invalid` for what does not go together.
     pub async fn create(&self, caller: &Caller, wanted: NewKey) -> Result<(Key, Receipt)> {
+        // Permission comes first, since an RSA key takes seconds; and is asked for again, since the database's one writer
+        // does not wait meanwhile.
+        drop(self.founding(caller, Action::KeyGenerate, &wanted).await?);
         let material = match wanted.hmac_bytes {
-            Some(bytes) if wanted.key_type == KeyType::Hmac => {
-                Material::generate_hmac(self.gate().world(), bytes)
-            }
-            // Here, and not with the database's one writer waiting: an RSA key takes a second.
-            _ => generate(self, wanted.key_type).await,
+            Some(bytes) => Material::generate_hmac(self.gate().world(), bytes),
+            None => self.generate(wanted.key_type).await,
         };
-        let entry = self.gate().enter(caller, Action::KeyGenerate).await?;
-        self.found_key(entry, wanted, material, false).await
+        self.found_key(caller, Action::KeyGenerate, wanted, material).await
     }
 
-    /// Writes a key of this material: made here, or elsewhere.
-    pub(crate) async fn found_key(
+    /// The authority to make such a key, where it is to be.
+    pub(crate) async fn founding(
         &self,
-        entry: writ_gate::Entry,
-        wanted: NewKey,
-        material: Result<Material>,
-        imported: bool,
-    ) -> Result<(Key, Receipt)> {
+        caller: &Caller,
+        action: Action,
+        wanted: &NewKey,
+    ) -> Result<(Environment, Grant)> {
+        let entry = self.gate().enter(caller, action).await?;
         let (environment, entry) = placed(entry, &wanted.place).await?;
         let resource = writ_gate::Resource {
             path: Some(wanted.name.to_string()),
@@ -213,14 +210,27 @@ impl Keys {
         if let Err(error) = wanted.check(grant.world().now()) {
             return Err(grant.refuse(error).await);
         }
-        let material = match material {
-            Ok(material) => material,
-            Err(error) => return Err(grant.refuse(error).await),
-        };
         if sql::key_named(grant.tx(), environment.clone(), &wanted.place.space, &wanted.name).await?.is_some()
         {
             return Err(grant.refuse(conflict(&wanted.name)).await);
         }
+        Ok((environment, grant))
+    }
+
+    /// Writes a key of this material: made here, or elsewhere.
+    pub(crate) async fn found_key(
+        &self,
+        caller: &Caller,
+        action: Action,
+        wanted: NewKey,
+        material: Result<Material>,
+    ) -> Result<(Key, Receipt)> {
+        let (environment, mut grant) = self.founding(caller, action, &wanted).await?;
+        let material = match material {
+            Ok(material) => material,
+            Err(error) => return Err(grant.refuse(error).await),
+        };
+        let imported = action == Action::NamedKeyImport;
         let key = Key { imported, ..wanted.made(environment, &grant) };
         sql::insert_key(grant.tx(), &key).await.map_err(|error| taken(error, &key.name))?;
         add_version(&mut grant, &key, &material).await?;
@@ -315,12 +325,14 @@ impl Keys {
     /// # Errors
     /// As [`Keys::show`]; `key_disabled` and the like; `Conflict` when another rotates at the same time.
     pub async fn rotate(&self, caller: &Caller, which: &Which) -> Result<(Key, Receipt)> {
-        // Looked at first, so that the material can be made before the database's one writer waits.
-        let key_type = {
-            let mut tx = self.gate().db().read(caller.tenant).await?;
-            crate::find::find(&mut tx, caller, which).await.ok().flatten().map(|key| key.key_type)
-        };
-        let material = generate(self, key_type.unwrap_or(KeyType::DEFAULT)).await;
+        // As with a new key: permission first, and again once the material is there.
+        let entry = self.gate().enter(caller, Action::NamedKeyRotate).await?;
+        let (key, grant) = admitted(entry, Action::NamedKeyRotate, which).await?;
+        if let Err(error) = key.next_version(grant.world().now()) {
+            return Err(grant.refuse(error).await);
+        }
+        drop(grant);
+        let material = self.generate(key.key_type).await;
         let entry = self.gate().enter(caller, Action::NamedKeyRotate).await?;
         let (key, grant) = admitted(entry, Action::NamedKeyRotate, which).await?;
         self.add(key, grant, material).await
@@ -334,8 +346,9 @@ impl Keys {
         material: Result<Material>,
     ) -> Result<(Key, Receipt)> {
         let now = grant.world().now();
-        let material = match before.usable(now).and(material) {
-            Ok(material) if material.key_type() == before.key_type => material,
+        let next = before.next_version(now).and_then(|next| Ok((next, material?)));
+        let (next, material) = match next {
+            Ok((next, material)) if material.key_type() == before.key_type => (next, material),
             Ok(_) => {
                 return Err(grant
                     .refuse(Error::conflict("key_changed", "the key was changed meanwhile"))
@@ -343,20 +356,15 @@ impl Keys {
             }
             Err(error) => return Err(grant.refuse(error).await),
         };
-        if before.latest_version - before.min_available_version >= MOST_VERSIONS {
-            let error =
-                Error::conflict("too_many_versions", "the key has as many versions as a key may have")
-                    .hint("trim old versions");
-            return Err(grant.refuse(error).await);
-        }
+        let latest = before.latest_version;
         let key = Key {
-            latest_version: before.latest_version + 1,
+            latest_version: next,
             rotated_at: Some(now),
             rotate_at: before.rotate_every.map(|period| now.plus(period)),
             updated_at: now,
             ..before
         };
-        store(&mut grant, &key, key.latest_version - 1).await?;
+        store(&mut grant, &key, latest).await?;
         add_version(&mut grant, &key, &material).await?;
         let receipt = grant.commit(Done::with(json!({ "version": key.latest_version }))).await?;
         Ok((key, receipt))
@@ -465,7 +473,7 @@ impl Keys {
             let grant = entry.admit(key.resource()).await?;
             self.destroy(key, grant).await?;
         } else if key.rotate_at.is_some_and(|due| due <= now) && key.state(now) == State::Active {
-            let material = generate(self, key.key_type).await;
+            let material = self.generate(key.key_type).await;
             let entry = self.gate().enter(caller, Action::NamedKeyRotate).await?;
             let (key, entry) = found(entry, Action::NamedKeyRotate, which).await?;
             if key.rotate_at.is_none_or(|due| due > now) {
@@ -476,13 +484,6 @@ impl Keys {
         }
         Ok(())
     }
-}
-
-/// Makes material, beside the threads that serve requests.
-async fn generate(room: &Keys, key_type: KeyType) -> Result<Material> {
-    let world = room.gate().world().clone();
-    let made = tokio::task::spawn_blocking(move || Material::generate(&world, key_type)).await;
-    made.map_err(|error| Error::internal("making a key broke off").because(error))?
 }
 
 async fn add_version(grant: &mut Grant, key: &Key, material: &Material) -> Result<()> {

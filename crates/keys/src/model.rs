@@ -178,7 +178,30 @@ pub struct Key {
     pub updated_at: Timestamp,
 }
 
+/// A key has no more versions than this at once.
+pub(crate) const MOST_VERSIONS: u32 = 100_000;
+/// No version of a key has a higher number. A key that rotates every hour gets there in 100,000 years.
+pub(crate) const HIGHEST_VERSION: u32 = 1_000_000_000;
+
 impl Key {
+    /// How many versions it has.
+    pub(crate) fn versions(&self) -> u32 {
+        self.latest_version.saturating_sub(self.min_available_version).saturating_add(1)
+    }
+
+    /// The number of the next version.
+    ///
+    /// # Errors
+    /// `key_disabled` and the like; `too_many_versions`.
+    pub(crate) fn next_version(&self, now: Timestamp) -> Result<u32> {
+        self.usable(now)?;
+        match self.latest_version.checked_add(1) {
+            Some(next) if next <= HIGHEST_VERSION && self.versions() < MOST_VERSIONS => Ok(next),
+            _ => Err(Error::conflict("too_many_versions", "the key has as many versions as a key may have")
+                .hint("trim old versions")),
+        }
+    }
+
     /// The key as policy and evidence see it.
     pub(crate) fn resource(&self) -> Resource {
         Resource {

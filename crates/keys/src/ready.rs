@@ -1,6 +1,6 @@
 //! Versions of a key, ready for use by one call.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, mem, sync::Arc};
 
 use serde_json::Value;
 use writ_crypto::named::{Options, PreparedKey, Scheme};
@@ -39,6 +39,7 @@ impl Ready {
 pub(crate) struct Loaded {
     grant: ReadGrant,
     one: bool,
+    items: usize,
     pub(crate) ready: Vec<Result<Ready>>,
 }
 
@@ -76,7 +77,7 @@ pub(crate) async fn load<T>(
         }
         ready.push(found);
     }
-    Ok(Loaded { grant, one: work.is_one(), ready })
+    Ok(Loaded { grant, one: work.is_one(), items: work.items().len(), ready })
 }
 
 fn fit(room: &Keys, key: &Key, purpose: Option<Purpose>, items: usize) -> Result<()> {
@@ -98,6 +99,16 @@ fn fit(room: &Keys, key: &Key, purpose: Option<Purpose>, items: usize) -> Result
 }
 
 impl Loaded {
+    /// How many items there are.
+    pub(crate) fn items(&self) -> usize {
+        self.items
+    }
+
+    /// What the items need, to be used elsewhere.
+    pub(crate) fn take(&mut self) -> Vec<Result<Ready>> {
+        mem::take(&mut self.ready)
+    }
+
     /// Puts on record what came of it; then it may leave. When the call is about one thing and that failed, it is
     /// refused.
     ///

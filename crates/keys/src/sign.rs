@@ -60,13 +60,17 @@ impl Keys {
         let entry = self.gate().enter_to_read(caller, Action::DataSign).await?;
         let (key, grant) = admitted(entry, Action::DataSign, key).await?;
         let versions = work.items().iter().map(|item| key.to_make(item.version)).collect();
-        let loaded = load(self, grant, &key, FOR, work, versions).await?;
-        let made = |(item, ready): (&Message, &Result<Ready>)| {
-            let ready = ready.as_ref().map_err(same)?;
-            let bytes = ready.key().sign(scheme, &item.input)?;
-            Ok(Signature { version: ready.version(), bytes })
+        let mut loaded = load(self, grant, &key, FOR, work, versions).await?;
+        let (scheme, items, ready) = (*scheme, work.items().to_vec(), loaded.take());
+        let sign_all = move || -> Each<_> {
+            let made = |(item, ready): (&Message, &Result<Ready>)| {
+                let ready = ready.as_ref().map_err(same)?;
+                let bytes = ready.key().sign(&scheme, &item.input)?;
+                Ok(Signature { version: ready.version(), bytes })
+            };
+            items.iter().zip(&ready).map(made).collect()
         };
-        let made: Each<_> = work.items().iter().zip(&loaded.ready).map(made).collect();
+        let made = self.with_key(&key, loaded.items(), sign_all).await?;
         let (made, receipt) = loaded.settle(made, |made| made.version, json!({})).await?;
         Ok((key, made, receipt))
     }
@@ -83,7 +87,8 @@ impl Keys {
         work: &Work<Claim>,
     ) -> Result<(Key, Each<bool>, Receipt)> {
         let read = |text: &str| Signature::parse(text, scheme.marshaling).map(|it| (it.version, it.bytes));
-        let check = |ready: &Ready, input: &[u8], proof: &[u8]| ready.verify(scheme, input, proof);
+        let own = *scheme;
+        let check = move |ready: &Ready, input: &[u8], proof: &[u8]| ready.verify(&own, input, proof);
         self.check(caller, key, FOR, work, read, check).await
     }
 
@@ -125,7 +130,7 @@ impl Keys {
     ) -> Result<(Key, Each<bool>, Receipt)> {
         let read = |text: &str| Mac::parse(text).map(|it| (it.version, it.bytes));
         let check =
-            |ready: &Ready, input: &[u8], proof: &[u8]| Ok(ready.key().mac_matches(hash, input, proof));
+            move |ready: &Ready, input: &[u8], proof: &[u8]| Ok(ready.key().mac_matches(hash, input, proof));
         self.check(caller, key, None, work, read, check).await
     }
 
@@ -136,7 +141,7 @@ impl Keys {
         purpose: Option<Purpose>,
         work: &Work<Claim>,
         read: impl Fn(&str) -> Result<(u32, Vec<u8>)>,
-        check: impl Fn(&Ready, &[u8], &[u8]) -> Result<bool>,
+        check: impl Fn(&Ready, &[u8], &[u8]) -> Result<bool> + Send + 'static,
     ) -> Result<(Key, Each<bool>, Receipt)> {
         let entry = self.gate().enter_to_read(caller, Action::DataVerify).await?;
         let (key, grant) = admitted(entry, Action::DataVerify, key).await?;
@@ -153,13 +158,12 @@ impl Keys {
             claims.push((proof, candidates.len()));
             versions.extend(candidates);
         }
-        let loaded = load(self, grant, &key, purpose, work, versions).await?;
-        let mut candidates = loaded.ready.iter();
-        let checked: Each<bool> = work
-            .items()
-            .iter()
-            .zip(claims)
-            .map(|(item, (proof, count))| {
+        let mut loaded = load(self, grant, &key, purpose, work, versions).await?;
+        let (items, ready) = (work.items().to_vec(), loaded.take());
+        let check_all = move || -> Each<bool> {
+            let mut candidates = ready.iter();
+            let each = items.iter().zip(claims);
+            each.map(|(item, (proof, count))| {
                 let ready: Vec<_> = candidates.by_ref().take(count).collect();
                 let proof = proof?;
                 for ready in ready {
@@ -169,7 +173,9 @@ impl Keys {
                 }
                 Ok(false)
             })
-            .collect();
+            .collect()
+        };
+        let checked = self.with_key(&key, loaded.items(), check_all).await?;
         let valid = checked.iter().filter(|valid| matches!(valid, Ok(true))).count();
         let (checked, receipt) = loaded.settle(checked, |_| 0, json!({ "valid": valid })).await?;
         Ok((key, checked, receipt))

@@ -6,11 +6,11 @@ use writ_crypto::{
     envelope::Aad,
     named::{KeyType, Material, OaepHash, PreparedKey, PrivateFormat, PublicKey},
 };
-use writ_gate::{Done, Entry, Receipt, Resource};
+use writ_gate::{Done, Grant, ReadGrant, Receipt, Resource};
 use writ_kernel::{Action, Caller, Error, Result, TenantId};
 
 use crate::{
-    find::{admitted, found, placed},
+    find::{admitted, placed},
     life::NewKey,
     model::{Key, Place, Which},
     room::{Keys, cell},
@@ -89,7 +89,7 @@ impl Keys {
             return Err(grant.refuse(Error::invalid("unsupported_operation", what)).await);
         }
         let mut halves = Vec::new();
-        for version in wanted(&key, version) {
+        for version in wanted(&mut grant, &key, version).await? {
             let ready = match version {
                 Ok(version) => self.prepared(&mut grant, &key, version).await,
                 Err(error) => Err(error),
@@ -114,33 +114,28 @@ impl Keys {
         place: &Place,
         kind: Wrapping,
     ) -> Result<(PublicKey, KeyRef, Receipt)> {
-        // An RSA key takes seconds; made only when it is needed, and not while the database's one writer waits.
-        let mut tx = self.gate().db().read(caller.tenant).await?;
-        let known = sql::wrapping_key(&mut tx, kind.as_str()).await?.is_some();
-        drop(tx);
-        let world = self.gate().world().clone();
-        let made = if known {
-            None
-        } else {
-            let made = tokio::task::spawn_blocking(move || Material::generate(&world, kind.key_type())).await;
-            Some(made.map_err(|error| Error::internal("making a key broke off").because(error))??)
-        };
-        let entry = self.gate().enter(caller, Action::NamedKeyImport).await?;
-        let (environment, entry) = placed(entry, place).await?;
-        let resource = Resource::all("wrapping-key").named(kind.as_str()).within(environment);
-        let mut grant = entry.admit(resource).await?;
-        if let Some(made) = made {
+        let mut grant = self.wrapping_grant(caller, place, kind).await?;
+        if sql::wrapping_key(grant.tx(), kind.as_str()).await?.is_none() {
+            // As with a new key: permission first, and again once the material is there.
+            drop(grant);
+            let made = self.generate(kind.key_type()).await?;
+            grant = self.wrapping_grant(caller, place, kind).await?;
             let place = wrapping_cell(grant.tenant(), kind);
             let sealed = grant.keys().seal(grant.world(), &place, made.to_sealed_bytes().expose());
             let now = grant.world().now();
             sql::insert_wrapping_key(grant.tx(), kind.as_str(), &sealed, now).await?;
         }
-        let sealed = sql::wrapping_key(grant.tx(), kind.as_str()).await?.ok_or_else(lost)?;
-        let opened = grant.keys().open(&wrapping_cell(grant.tenant(), kind), &sealed)?;
+        let opened = open_wrapping(&mut grant, kind).await?.ok_or_else(lost)?;
         let ready = unseal_wrapping(grant.tenant(), opened.expose())?;
         let public = ready.public().cloned().ok_or_else(lost)?;
         let receipt = grant.commit(Done::with(json!({ "wrappingKey": kind.as_str() }))).await?;
         Ok((public, ready.key(), receipt))
+    }
+
+    async fn wrapping_grant(&self, caller: &Caller, place: &Place, kind: Wrapping) -> Result<Grant> {
+        let entry = self.gate().enter(caller, Action::NamedKeyImport).await?;
+        let (environment, entry) = placed(entry, place).await?;
+        entry.admit(Resource::all("wrapping-key").named(kind.as_str()).within(environment)).await
     }
 
     /// Takes in a key that was made elsewhere, as the first version of a new one.
@@ -148,9 +143,9 @@ impl Keys {
     /// # Errors
     /// As [`Keys::create`]; `malformed_private_key`, `wrong_key_type`, `invalid_key_size`, `unwrap_failed`.
     pub async fn import(&self, caller: &Caller, wanted: NewKey, brought: Brought) -> Result<(Key, Receipt)> {
-        let mut entry = self.gate().enter(caller, Action::NamedKeyImport).await?;
-        let material = taken_in(&mut entry, wanted.key_type, brought).await;
-        self.found_key(entry, wanted, material, true).await
+        let (_, grant) = self.founding(caller, Action::NamedKeyImport, &wanted).await?;
+        let material = self.taken_in(grant, wanted.key_type, brought).await;
+        self.found_key(caller, Action::NamedKeyImport, wanted, material).await
     }
 
     /// Takes in a key that was made elsewhere, as the next version of an imported one.
@@ -163,15 +158,43 @@ impl Keys {
         which: &Which,
         brought: Brought,
     ) -> Result<(Key, Receipt)> {
-        let entry = self.gate().enter(caller, Action::NamedKeyImport).await?;
-        let (key, mut entry) = found(entry, Action::NamedKeyImport, which).await?;
-        let material = taken_in(&mut entry, key.key_type, brought).await;
-        let grant = entry.admit(key.resource()).await?;
-        if !key.imported {
-            let error = Error::conflict("key_not_imported", "versions are imported to imported keys only");
-            return Err(grant.refuse(error).await);
-        }
+        let (key, grant) = self.importing(caller, which).await?;
+        let material = self.taken_in(grant, key.key_type, brought).await;
+        let (key, grant) = self.importing(caller, which).await?;
         self.add(key, grant, material).await
+    }
+
+    async fn importing(&self, caller: &Caller, which: &Which) -> Result<(Key, Grant)> {
+        let entry = self.gate().enter(caller, Action::NamedKeyImport).await?;
+        let (key, grant) = admitted(entry, Action::NamedKeyImport, which).await?;
+        if key.imported {
+            return Ok((key, grant));
+        }
+        let error = Error::conflict("key_not_imported", "versions are imported to imported keys only");
+        Err(grant.refuse(error).await)
+    }
+
+    /// What was brought, unwrapped and looked at. That takes private keys and parsers, so it is done for whom `grant` says
+    /// that it is permitted, and while the database's one writer does not wait.
+    async fn taken_in(&self, mut grant: Grant, key_type: KeyType, brought: Brought) -> Result<Material> {
+        let tenant = grant.tenant();
+        let wrapping = match &brought {
+            Brought::Plain(..) => None,
+            Brought::Wrapped(kind, ..) => Some(open_wrapping(&mut grant, *kind).await?.ok_or_else(|| {
+                Error::invalid("no_wrapping_key", "nobody has asked for a wrapping key yet")
+            })?),
+        };
+        drop(grant);
+        let take_in = move || match (brought, wrapping) {
+            (Brought::Plain(format, bytes), _) => Material::import(key_type, format, bytes.expose()),
+            (Brought::Wrapped(_, hash, wrapped), Some(wrapping)) => {
+                let ready = unseal_wrapping(tenant, wrapping.expose())?;
+                let secret = ready.unwrap_import(hash, &wrapped)?;
+                Material::import_any(key_type, secret.expose())
+            }
+            (Brought::Wrapped(..), None) => Err(lost()),
+        };
+        self.beside(take_in).await?
     }
 
     /// The secret part of this version, of the newest (`Some(None)`), or of all that may still be used (`None`). Only of a key that was made for it.
@@ -192,7 +215,7 @@ impl Keys {
             return Err(grant.refuse(error).await);
         }
         let mut exported = Vec::new();
-        for version in wanted(&key, version) {
+        for version in wanted(&mut grant, &key, version).await? {
             let sealed = match version {
                 Ok(version) => {
                     sql::sealed_version(grant.tx(), key.id, version).await?.map(|it| (version, it))
@@ -215,15 +238,15 @@ impl Keys {
 
 /// The versions asked for: all that may still be used, the newest, or this one.
 #[expect(clippy::option_option, reason = "the three cases are told apart where it is called, too")]
-fn wanted(key: &Key, version: Option<Option<u32>>) -> Vec<Result<u32>> {
-    match version {
+async fn wanted(grant: &mut ReadGrant, key: &Key, version: Option<Option<u32>>) -> Result<Vec<Result<u32>>> {
+    Ok(match version {
         None => {
-            let oldest = key.min_decryption_version.max(key.min_available_version);
-            (oldest..=key.latest_version).map(Ok).collect()
+            let stored = sql::versions(grant.tx(), key.id).await?.into_iter().map(|one| one.version);
+            stored.filter(|version| *version >= key.min_decryption_version).map(Ok).collect()
         }
         Some(None) => vec![Ok(key.latest_version)],
         Some(Some(version)) => vec![key.to_open(version)],
-    }
+    })
 }
 
 fn take_out(key: &Key, version: u32, part: Part, sealed: &[u8]) -> Result<Exported> {
@@ -236,21 +259,11 @@ fn take_out(key: &Key, version: u32, part: Part, sealed: &[u8]) -> Result<Export
     Ok(Exported { version, secret, public: ready.public().cloned() })
 }
 
-async fn taken_in(entry: &mut Entry, key_type: KeyType, brought: Brought) -> Result<Material> {
-    match brought {
-        Brought::Plain(format, bytes) => Material::import(key_type, format, bytes.expose()),
-        Brought::Wrapped(kind, hash, wrapped) => {
-            let sealed = sql::wrapping_key(entry.tx(), kind.as_str()).await?;
-            let sealed = sealed.ok_or_else(|| {
-                Error::invalid("no_wrapping_key", "nobody has asked for a wrapping key yet")
-            })?;
-            let tenant = entry.caller().tenant;
-            let opened = entry.keys().open(&wrapping_cell(tenant, kind), &sealed)?;
-            let ready = unseal_wrapping(tenant, opened.expose())?;
-            let secret = ready.unwrap_import(hash, &wrapped)?;
-            Material::import_any(key_type, secret.expose())
-        }
-    }
+/// The secret part of the wrapping key of that kind, if there is one.
+async fn open_wrapping(grant: &mut Grant, kind: Wrapping) -> Result<Option<SecretBytes>> {
+    let sealed = sql::wrapping_key(grant.tx(), kind.as_str()).await?;
+    let place = wrapping_cell(grant.tenant(), kind);
+    sealed.map(|sealed| grant.keys().open(&place, &sealed)).transpose()
 }
 
 /// A wrapping key goes by the id of its tenant: others bind what they wrap to it.

@@ -15,7 +15,7 @@ use writ_wire::keys as wire;
 use super::{Answer, Env, EnvironmentQuery, answer, name, named, purpose, words};
 use crate::{
     life::{Change, GRACE_DAYS, NewKey},
-    model::Which,
+    model::{Key, Which},
     room::Keys,
 };
 
@@ -82,19 +82,19 @@ async fn list_named_keys(
     if let Some(wanted) = &query.status {
         keys.retain(|key| words::status(key, now) == wanted);
     }
-    let each = keys.iter().map(|key| words::key(key, now));
-    let items: Vec<_> = if query.all_versions == Some(true) {
-        let of_all = |key: wire::Key| {
-            let versions = key.min_available_version..=key.version;
-            versions.map(move |version| wire::Key { version, ..key.clone() })
-        };
-        each.flat_map(of_all).collect()
-    } else {
-        each.collect()
+    let all = query.all_versions == Some(true);
+    let versions = |key: &Key| {
+        if all {
+            key.min_available_version..=key.latest_version
+        } else {
+            key.latest_version..=key.latest_version
+        }
     };
+    let total: usize = keys.iter().map(|key| versions(key).count()).sum();
     let before = (page as usize - 1).saturating_mul(size as usize);
-    let total = items.len();
-    let keys: Vec<_> = items.into_iter().skip(before).take(size as usize).collect();
+    let each = keys.iter().flat_map(|key| versions(key).map(move |version| (key, version)));
+    let of_page = each.skip(before).take(size as usize);
+    let keys: Vec<_> = of_page.map(|(key, version)| wire::Key { version, ..words::key(key, now) }).collect();
     let has_more = before.saturating_add(keys.len()) < total;
     Ok(answer(&receipt, wire::KeyList { keys, total: total as u64, page, page_size: size, has_more }))
 }

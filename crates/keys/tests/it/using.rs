@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use writ_crypto::named::Scheme;
+use writ_keys::{Claim, Message, Place, Proof, Which, Work};
 use writ_store::{on_both, testing::TestDb};
 
 use crate::stage::{Stage, base64, text};
@@ -67,6 +69,23 @@ on_both! {
                 assert_eq!(stage.done(&stage.ann, "/api/v1/verify", &claim).await["is_valid"], valid, "{algorithm}");
             }
         }
+    }
+
+    async fn a_batch_is_signed_and_verified_item_by_item(db: &TestDb) {
+        let stage = Stage::over(db).await;
+        stage.key("signer", "Ed25519").await;
+        let which = Which::Named(Place::native(None), "signer".parse().unwrap());
+        let (caller, scheme) = (&stage.ann.caller, Scheme::default());
+        let inputs: Vec<_> = (0..20).map(|n| format!("item {n}").into_bytes()).collect();
+        let messages = inputs.iter().map(|input| Message { input: input.clone(), version: None }).collect();
+        let (_, made, _) = stage.room.sign(caller, &which, &scheme, &Work::Many(messages)).await.unwrap();
+        // The signatures in their order, apart from the last two, which change places.
+        let mut proofs: Vec<_> = made.into_iter().map(|made| Proof::Bare(made.unwrap().bytes)).collect();
+        proofs.swap(18, 19);
+        let claims = inputs.into_iter().zip(proofs).map(|(input, proof)| Claim { input, proof }).collect();
+        let (_, valid, _) = stage.room.verify(caller, &which, &scheme, &Work::Many(claims)).await.unwrap();
+        let valid: Vec<_> = valid.into_iter().map(|valid| valid.unwrap()).collect();
+        assert_eq!(valid, [[true; 18].as_slice(), &[false; 2]].concat());
     }
 
     async fn codes_of_authenticity_are_made_and_checked(db: &TestDb) {

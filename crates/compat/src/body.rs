@@ -54,6 +54,12 @@ impl Fields {
         Self(pairs.into_iter().map(|(name, values)| (name, written(&values))).collect())
     }
 
+    /// Only these of the fields.
+    pub(crate) fn only(&self, names: &[&str]) -> Self {
+        let kept = self.0.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        Self(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
     /// All members, as they were written.
     pub(crate) fn members(&self) -> &Members {
         &self.0

@@ -30,6 +30,26 @@ pub(crate) fn sudo(kind: Kind, rest: &str) -> bool {
     }
 }
 
+/// `rest` in the one form in which an engine of `kind` reads it: rules about any other form would speak of nothing. Only
+/// what lists ends with a slash; secrets and what a token keeps have their own word on that. Names that do not differ by
+/// their case are in lower case.
+pub(crate) fn one_form(kind: Kind, operation: Operation, rest: &str) -> String {
+    let named: &[&str] = match kind {
+        Kind::Kv | Kind::Cubbyhole => return rest.to_owned(),
+        Kind::System => &["policies/acl/", "policy/"],
+        Kind::UserPass => &["login/", "users/"],
+        Kind::AppRole | Kind::Jwt | Kind::Kubernetes => &["role/"],
+        Kind::Identity | Kind::Transit | Kind::Token => &[],
+    };
+    let rest = if operation.lists() { rest } else { rest.trim_end_matches('/') };
+    let found = named.iter().find_map(|area| Some((*area, rest.strip_prefix(area)?)));
+    match found {
+        // Whatever is below a name is told in lower case as well.
+        Some((area, below)) => format!("{area}{}", below.to_lowercase()),
+        None => rest.to_owned(),
+    }
+}
+
 /// Has the engine of the mount answer. What the rules of the token do not allow in any case is refused here, on
 /// record, before the engine looks at anything.
 pub(crate) async fn dispatch(dialect: &Dialect, ask: &Ask) -> Answer {

@@ -147,7 +147,8 @@ async fn ask(dialect: &Dialect, taken: Taken) -> Result<Ask, Fault> {
             unmounted(dialect, who, &view, &path).await
         });
     };
-    let (mount, rest) = (std::sync::Arc::clone(mount), rest.to_owned());
+    let (mount, rest) = (std::sync::Arc::clone(mount), dispatch::one_form(mount.kind, operation, rest));
+    let path = format!("{}{rest}", mount.whole_path());
     if who.is_none() && !dispatch::open(mount.kind, operation, &rest) {
         return Err(Fault::nobody());
     }
@@ -228,5 +229,5 @@ fn wrap_ttl(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
     let Some(wanted) = text(headers, "x-vault-wrap-ttl") else { return Ok(None) };
     let seconds = duration::seconds(wanted).and_then(|seconds| u64::try_from(seconds).ok());
     let seconds = seconds.ok_or_else(|| Fault::invalid("requested wrap ttl is not a duration"))?;
-    Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds).min(wrap::LONGEST)))
 }

@@ -14,6 +14,7 @@ use crate::{
     entity::{Alias, Entity},
     entries,
     mounts::{Kind, Mount},
+    policy::ROOT,
     view::{self, View},
 };
 
@@ -182,7 +183,7 @@ pub(crate) async fn remove(tx: &mut Tx, view: &View, entity: &Entity) -> Result<
 }
 
 impl Entity {
-    /// Its policies and those of the groups it is in, sorted, each once.
+    /// Its policies and those of the groups it is in, sorted, each once; `root` is none of them.
     ///
     /// # Errors
     /// When the database fails.
@@ -200,6 +201,7 @@ impl Entity {
                 policies.extend(group.into_iter().flat_map(|group| group.policies));
             }
         }
+        policies.retain(|policy| policy != ROOT);
         policies.sort();
         policies.dedup();
         Ok(policies)

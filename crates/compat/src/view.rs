@@ -58,7 +58,8 @@ impl View {
         Ok(Some(view))
     }
 
-    /// The rules of these policies together. Policies that do not exist give nothing.
+    /// The rules of these policies together, as a token has them all ([`crate::tokens::Token::all_policies`]). Policies
+    /// that do not exist give nothing.
     ///
     /// # Errors
     /// When the database fails.
@@ -69,7 +70,7 @@ impl View {
         names: &[String],
         entity: Option<Uuid>,
     ) -> Result<Arc<Rules>> {
-        if names.iter().any(|name| name == "root") {
+        if names.iter().any(|name| name == policy::ROOT) {
             return Ok(Arc::new(Rules::root()));
         }
         let policies: Vec<_> = names.iter().filter_map(|name| self.policies.get(name)).collect();

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 use uuid::Uuid;
 use writ_crypto::{Aad, SecretBytes, SecretString, token::Token as Text};
-use writ_gate::{Done, Resource};
-use writ_kernel::{Action, Caller, Id, Link, TenantId, Timestamp};
+use writ_gate::{Done, Grant, Resource};
+use writ_kernel::{Action, Caller, Id, Link, Result, TenantId, Timestamp};
 
 use crate::{
     ask::Ask,
@@ -16,6 +16,9 @@ use crate::{
     reply::{Envelope, Reply, WrapInfo},
     sql, tokens,
 };
+
+/// The longest that an answer waits.
+pub(crate) const LONGEST: Duration = Duration::from_hours(32 * 24);
 
 /// A wrapped answer.
 #[derive(Debug)]
@@ -74,13 +77,30 @@ pub(crate) async fn store(
     };
     let resource = Resource { path: Some(path.to_owned()), ..ask.resource("wrapped-answer") };
     let mut grant = dialect.gate().grant(&caller, Action::SecretShare, resource).await?;
+    let (wrap, text) = put(&mut grant, ask.view.environment.id.uuid(), plain.expose(), ttl, path).await?;
+    grant.commit(Done::with(json!({ "path": path, "ttl": wrap.ttl })).created(wrap.id)).await?;
+    Ok(info(&wrap, &text, envelope))
+}
+
+/// Seals `plain`, the bytes of an envelope, to wait in `environment`; what waited too long is swept out.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn put(
+    grant: &mut Grant,
+    environment: Uuid,
+    plain: &[u8],
+    ttl: Duration,
+    path: &str,
+) -> Result<(Wrap, SecretString)> {
     let (world, tenant) = (grant.world().clone(), grant.tenant());
+    sql::sweep_wraps(grant.tx(), world.now()).await?;
     let (text, hash) = Text::generate(&world, "wrap");
     let (id, accessor) = (world.id(), tokens::accessor(&world));
-    let sealed = grant.keys().seal(&world, &Wrap::aad(tenant, id), plain.expose());
+    let sealed = grant.keys().seal(&world, &Wrap::aad(tenant, id), plain);
     let wrap = Wrap {
         id,
-        environment: ask.view.environment.id.uuid(),
+        environment,
         accessor,
         sealed,
         creation_path: path.to_owned(),
@@ -88,11 +108,11 @@ pub(crate) async fn store(
         ttl: i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX),
     };
     sql::insert_wrap(grant.tx(), &wrap, &hash).await?;
-    grant.commit(Done::with(json!({ "path": path, "ttl": wrap.ttl })).created(wrap.id)).await?;
-    Ok(info(&wrap, &text, envelope))
+    Ok((wrap, text))
 }
 
-fn info(wrap: &Wrap, text: &SecretString, envelope: &Envelope) -> WrapInfo {
+/// What is told of a wrapped answer.
+pub(crate) fn info(wrap: &Wrap, text: &SecretString, envelope: &Envelope) -> WrapInfo {
     WrapInfo {
         token: text.expose().to_owned(),
         accessor: wrap.accessor.clone(),

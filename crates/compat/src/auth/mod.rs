@@ -8,7 +8,8 @@ mod terms;
 pub(crate) mod token;
 pub(crate) mod userpass;
 
-pub(crate) use terms::policies_of;
+use terms::policies_of;
+pub(crate) use terms::without_root;
 
 use crate::{ask::Operation, mounts::Kind};
 

@@ -14,7 +14,7 @@ use crate::{
     fault::{Answer, Fault},
     identity::{self, Named},
     reply::Reply,
-    tokens::{self, New},
+    tokens::{self, New, networks},
 };
 
 /// Who signs in, and what they get.
@@ -57,8 +57,8 @@ pub(crate) async fn refuse(entry: Entry, text: &str) -> Fault {
 /// # Errors
 /// 400 for a disabled entity, 403 by policy of the tenant.
 pub(crate) async fn complete(dialect: &Dialect, ask: &Ask, mut entry: Entry, proven: Proven<'_>) -> Answer {
-    let networks = [&proven.terms.token_bound_cidrs, &proven.cidrs];
-    if networks.iter().any(|cidrs| !cidrs.is_empty() && !within(cidrs, ask)) {
+    let bound = [&proven.terms.token_bound_cidrs, &proven.cidrs];
+    if bound.iter().any(|cidrs| !cidrs.is_empty() && !within(cidrs, ask)) {
         return Err(
             refuse(entry, "source address is not authorized through CIDR restrictions on this role").await
         );
@@ -82,7 +82,7 @@ pub(crate) async fn complete(dialect: &Dialect, ask: &Ask, mut entry: Entry, pro
         identity_policies,
         display_name: proven.display_name,
         metadata: Some(proven.metadata),
-        cidrs: proven.terms.token_bound_cidrs.iter().chain(&proven.cidrs).cloned().collect(),
+        cidrs: networks::common(&proven.terms.token_bound_cidrs, &proven.cidrs),
         explicit_max_ttl: proven.terms.token_explicit_max_ttl,
         max_ttl: span.max_ttl,
         period: proven.terms.token_period,

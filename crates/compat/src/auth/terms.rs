@@ -9,11 +9,13 @@ use crate::{
     dialect::Dialect,
     fault::Fault,
     mounts::Mount,
+    policy::ROOT,
     tokens::{Kind, clamp},
 };
 
 /// Terms of a role. Spans are seconds; 0 leaves a thing to the mount.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the dialect's names of the fields")]
 pub(crate) struct TokenTerms {
     pub(crate) token_bound_cidrs: Vec<String>,
     pub(crate) token_explicit_max_ttl: i64,
@@ -139,6 +141,18 @@ impl TokenTerms {
             _ => Map::new(),
         }
     }
+}
+
+/// The same names, of policies that an identity may give: not `root`, which only a root token gives to its children.
+///
+/// # Errors
+/// 400.
+pub(crate) fn without_root(policies: Vec<String>) -> Result<Vec<String>, Fault> {
+    let policies = policies_of(policies);
+    if policies.iter().any(|policy| policy == ROOT) {
+        return Err(Fault::invalid("the policy \"root\" cannot be given to an identity"));
+    }
+    Ok(policies)
 }
 
 /// Names of policies: lower-case, sorted, each once.

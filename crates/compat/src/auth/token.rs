@@ -10,6 +10,7 @@ mod accessors;
 mod create;
 mod life;
 mod lookup;
+mod origin;
 mod roles;
 
 /// Whether a path is for whom a rule gives `sudo`.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 use writ_crypto::{
     SecretString,
@@ -33,6 +34,11 @@ const MOST_FAILURES: u32 = 5;
 const LOCKED: Duration = Duration::from_mins(15);
 /// The first recommendation of OWASP for signing in: strong enough, and quick enough to be asked often.
 const COST: Params = Params { memory_kib: 19 * 1024, passes: 2, lanes: 1 };
+
+/// As many passwords are derived at a time, whoever they belong to …
+static RUNNING: Semaphore = Semaphore::const_new(4);
+/// … and as many, with those, may be under way.
+static QUEUE: Semaphore = Semaphore::const_new(64);
 
 /// An account. Kept at `user/<name>`.
 #[derive(Serialize, Deserialize)]
@@ -85,8 +91,13 @@ fn user_at(name: &str) -> String {
 
 async fn write(dialect: &Dialect, ask: &Ask, name: &str, below: &str) -> Answer {
     let known = kept::peek::<Account>(dialect, ask, &user_at(name)).await?;
-    let password =
-        ask.fields.text("password")?.filter(|password| !password.is_empty()).map(SecretString::new);
+    // A path of a field changes that field alone.
+    let fields = match below {
+        "password" => &ask.fields.only(&["password"]),
+        "policies" => &ask.fields.only(&["policies", "token_policies"]),
+        _ => &ask.fields,
+    };
+    let password = fields.text("password")?.filter(|password| !password.is_empty()).map(SecretString::new);
     if password.is_none() && (known.is_none() || below == "password") {
         return Err(Fault::invalid("missing password"));
     }
@@ -110,16 +121,22 @@ async fn write(dialect: &Dialect, ask: &Ask, name: &str, below: &str) -> Answer 
         account.cost = COST;
         account.digest = derived(password, account.salt, COST).await?;
     }
-    if below != "password" {
-        account.terms.take(&ask.fields)?;
-    }
+    account.terms.take(fields)?;
     let detail = json!({ "account": name, "owner": account.owner, "password": changed });
     kept::put(dialect, ask, Action::AuthWrite, &user_at(name), &account, Done::with(detail)).await?;
     Ok(Reply::Nothing)
 }
 
-/// Costly on purpose, so not on a thread that serves others.
+/// Costly on purpose, so not on a thread that serves others, and few at a time.
+///
+/// # Errors
+/// 429 when too many wait for it.
 async fn derived(password: SecretString, salt: [u8; 16], cost: Params) -> writ_kernel::Result<[u8; 32]> {
+    let busy = || {
+        Error::exhausted("too_many_logins", "too many passwords are being checked", Duration::from_secs(1))
+    };
+    let _queued = QUEUE.try_acquire().map_err(|_| busy())?;
+    let _running = RUNNING.acquire().await.map_err(|_| busy())?;
     let work = tokio::task::spawn_blocking(move || password::derive(&password, &salt, cost));
     let key = work.await.map_err(|error| Error::internal("a derivation was lost").because(error))??;
     Ok(*key.expose())
@@ -129,19 +146,19 @@ async fn login(dialect: &Dialect, ask: &Ask, name: &str) -> Answer {
     let password = SecretString::new(ask.fields.required("password")?);
     let account: Option<Account> = kept::peek(dialect, ask, &user_at(name)).await?;
     let subject = account.as_ref().map_or(ask.mount.id.uuid(), |account| account.id);
+    // Nothing is held open while this takes its time, and it takes as long for an account that is locked or is not.
+    drop(sign_in::enter(dialect, ask, subject).await?);
+    let (salt, cost) = account.as_ref().map_or(([0; 16], COST), |account| (account.salt, account.cost));
+    let digest = derived(password, salt, cost).await?;
     let mut entry = sign_in::enter(dialect, ask, subject).await?;
-    let keys = dialect.seal().tenant(entry.tx()).await?;
     let at = format!("failures/{name}");
+    writ_store::serialize_on(entry.tx(), &counter(ask, &at)).await?;
+    let keys = dialect.seal().tenant(entry.tx()).await?;
     let failures: Option<Failures> = entries::find(entry.tx(), &keys, ask.mount.id, &at).await?;
     let now = entry.tx().world().now();
     if failures.is_some_and(|failures| locked(failures, now)) {
         return Err(sign_in::refuse(entry, WRONG).await);
     }
-    // Nothing is held open while this takes its time, and it takes as long for an account that there is not.
-    drop(entry);
-    let (salt, cost) = account.as_ref().map_or(([0; 16], COST), |account| (account.salt, account.cost));
-    let digest = derived(password, salt, cost).await?;
-    let entry = sign_in::enter(dialect, ask, subject).await?;
     // Names that nobody has are not counted: nobody may fill a database with them.
     let counted = account.is_some().then_some(&*at);
     let Some(account) = account.filter(|account| writ_crypto::ct_eq(&account.digest, &digest)) else {
@@ -174,6 +191,11 @@ async fn welcome(
     sign_in::complete(dialect, ask, entry, proven).await
 }
 
+/// Whoever counts wrong passwords of an account of this mount, or looks at the count, is alone.
+fn counter(ask: &Ask, at: &str) -> String {
+    format!("dialect.userpass.{}.{at}", ask.mount.id)
+}
+
 fn locked(failures: Failures, now: Timestamp) -> bool {
     failures.count >= MOST_FAILURES && now < failures.last.plus(LOCKED)
 }
@@ -184,7 +206,7 @@ async fn failed(dialect: &Dialect, ask: &Ask, entry: Entry, counted: Option<&str
     let Some(at) = counted else { return Err(fault) };
     let mut tx = dialect.gate().db().tx(ask.view.tenant).await?;
     let keys = dialect.seal().tenant(&mut tx).await?;
-    writ_store::serialize_on(&mut tx, at).await?;
+    writ_store::serialize_on(&mut tx, &counter(ask, at)).await?;
     let known: Option<Failures> = entries::find(&mut tx, &keys, ask.mount.id, at).await?;
     let now = dialect.world().now();
     let count = known.filter(|known| now < known.last.plus(LOCKED)).map_or(0, |known| known.count);

@@ -9,7 +9,7 @@ use writ_kernel::Action;
 
 use crate::{
     ask::{Ask, Operation},
-    auth::policies_of,
+    auth::without_root,
     dialect::Dialect,
     entity::Entity,
     entries,
@@ -41,7 +41,7 @@ pub(crate) async fn handle(dialect: &Dialect, ask: &Ask) -> Answer {
         }
         (["lookup", "entity"], Operation::Write) => lookup(dialect, ask).await,
         (["group", ..] | ["lookup", "group"], _) => groups::handle(dialect, ask, &segments).await,
-        (["entity", ..] | ["lookup", ..], _) => Err(Fault::unsupported_operation()),
+        (["entity" | "lookup", ..], _) => Err(Fault::unsupported_operation()),
         _ => Err(Fault::unsupported_path()),
     }
 }
@@ -116,7 +116,9 @@ async fn change(dialect: &Dialect, ask: &Ask, mut entity: Entity, known: bool) -
     }
     entity.metadata = ask.fields.map("metadata")?.unwrap_or(entity.metadata);
     entity.disabled = ask.fields.boolean("disabled")?.unwrap_or(entity.disabled);
-    entity.policies = ask.fields.list("policies")?.map_or(entity.policies, policies_of);
+    if let Some(policies) = ask.fields.list("policies")? {
+        entity.policies = without_root(policies)?;
+    }
     let mut grant = granted(dialect, ask).await?;
     let keys = dialect.seal().tenant(grant.tx()).await?;
     let holder: Option<Uuid> =

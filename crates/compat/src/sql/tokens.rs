@@ -309,7 +309,7 @@ pub(crate) async fn revoke_alone(
     Ok(())
 }
 
-/// Whether an ancestor of a token is revoked or expired at `now`.
+/// Whether an ancestor of a token is revoked, expired at `now` or forgotten. `parent` is the token's parent.
 pub(crate) async fn orphaned_by_force(
     tx: &mut Tx,
     parent: Id<writ_kernel::DialectToken>,
@@ -318,13 +318,12 @@ pub(crate) async fn orphaned_by_force(
     let dead = on!(tx, |conn, tenant| {
         sqlx::query_scalar::<_, i64>(
             "WITH RECURSIVE line (id) AS (
-               SELECT token_id FROM dialect_tokens WHERE tenant_id = $1 AND token_id = $2
+               SELECT parent_id FROM dialect_tokens WHERE tenant_id = $1 AND parent_id = $2
                UNION
                SELECT child.parent_id FROM dialect_tokens child JOIN line ON child.token_id = line.id
                WHERE child.tenant_id = $1 AND child.parent_id IS NOT NULL)
-             SELECT count(*) FROM dialect_tokens
-             WHERE tenant_id = $1 AND token_id IN (SELECT id FROM line)
-               AND (revoked_at IS NOT NULL OR (expires_at IS NOT NULL AND expires_at <= $3))",
+             SELECT count(*) FROM line LEFT JOIN dialect_tokens token ON token.tenant_id = $1 AND token.token_id = line.id
+             WHERE token.token_id IS NULL OR token.revoked_at IS NOT NULL OR token.expires_at <= $3",
         )
         .bind(tenant)
         .bind(parent.uuid())
@@ -334,7 +333,7 @@ pub(crate) async fn orphaned_by_force(
     Ok(dead > 0)
 }
 
-/// The tokens that came from `path` or below it and still live at `now`.
+/// The tokens that came from `prefix`, which ends with no slash, or below it, and still live at `now`.
 pub(crate) async fn tokens_of_path(
     tx: &mut Tx,
     environment: Uuid,
@@ -352,8 +351,50 @@ pub(crate) async fn tokens_of_path(
         .bind(now.micros())
         .fetch_all(conn)
     })?;
-    let rows = rows.into_iter().filter(|(_, path)| path.starts_with(prefix));
+    let below =
+        |path: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let rows = rows.into_iter().filter(|(_, path)| below(path));
     Ok(rows.map(|(id, _)| Id::from_uuid(id)).collect())
+}
+
+/// Revokes whatever tokens that have ended at `now` begot.
+pub(crate) async fn revoke_heirs(tx: &mut Tx, environment: Uuid, now: Timestamp) -> Result<u64> {
+    execute!(tx, |conn, tenant| {
+        sqlx::query(
+            "WITH RECURSIVE tree (id) AS (
+               SELECT token_id FROM dialect_tokens
+               WHERE tenant_id = $1 AND environment_id = $2 AND (revoked_at IS NOT NULL OR expires_at <= $3)
+               UNION
+               SELECT child.token_id FROM dialect_tokens child JOIN tree ON child.parent_id = tree.id
+               WHERE child.tenant_id = $1)
+             UPDATE dialect_tokens SET revoked_at = $3
+             WHERE tenant_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)
+               AND token_id IN (SELECT id FROM tree)",
+        )
+        .bind(tenant)
+        .bind(environment)
+        .bind(now.micros())
+        .execute(conn)
+    })
+}
+
+/// The tokens that ended before `before`.
+pub(crate) async fn ended_tokens(
+    tx: &mut Tx,
+    environment: Uuid,
+    before: Timestamp,
+) -> Result<Vec<Id<writ_kernel::DialectToken>>> {
+    let ids = on!(tx, |conn, tenant| {
+        sqlx::query_scalar::<_, Uuid>(
+            "SELECT token_id FROM dialect_tokens WHERE tenant_id = $1 AND environment_id = $2
+               AND (revoked_at < $3 OR expires_at < $3)",
+        )
+        .bind(tenant)
+        .bind(environment)
+        .bind(before.micros())
+        .fetch_all(conn)
+    })?;
+    Ok(ids.into_iter().map(Id::from_uuid).collect())
 }
 
 /// Forgets tokens that ended before `before`.

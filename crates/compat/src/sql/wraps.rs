@@ -74,3 +74,17 @@ pub(crate) async fn take_wrap(tx: &mut Tx, id: Id<writ_kernel::Link>) -> Result<
     })?;
     Ok(rows == 1)
 }
+
+/// Removes a few answers that nobody took before `now`.
+pub(crate) async fn sweep_wraps(tx: &mut Tx, now: Timestamp) -> Result<()> {
+    execute!(tx, |conn, tenant| {
+        sqlx::query(
+            "DELETE FROM dialect_wraps WHERE tenant_id = $1 AND wrap_id IN (
+               SELECT wrap_id FROM dialect_wraps WHERE tenant_id = $1 AND created_at + ttl * 1000000 <= $2 LIMIT 100)",
+        )
+        .bind(tenant)
+        .bind(now.micros())
+        .execute(conn)
+    })?;
+    Ok(())
+}

@@ -14,9 +14,15 @@ use crate::{
     tokens::Token,
 };
 
+/// As many paths are looked at for one request.
+const MOST: usize = 256;
+
 /// Answers for `sys/capabilities`, `-self` and `-accessor`.
 pub(super) async fn handle(dialect: &Dialect, ask: &Ask, first: &str) -> Answer {
     let paths = match ask.fields.list("paths")?.or(ask.fields.list("path")?) {
+        Some(paths) if paths.len() > MOST => {
+            return Err(Fault::invalid(format!("at most {MOST} paths can be asked about at once")));
+        }
         Some(paths) if !paths.is_empty() => paths,
         _ => return Err(Fault::invalid("paths must be supplied")),
     };

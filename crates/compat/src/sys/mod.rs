@@ -42,6 +42,10 @@ pub(crate) fn sudo(rest: &str) -> bool {
         "config/auditing/",
         "config/ui/headers",
     ];
+    // To list is not to look up.
+    if rest == "leases/lookup/" {
+        return true;
+    }
     let rest = rest.trim_end_matches('/');
     let below = BELOW.iter().any(|prefix| rest.starts_with(prefix)) && !rest.ends_with("/tune");
     EXACT.contains(&rest) || below

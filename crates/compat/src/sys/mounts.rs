@@ -257,7 +257,9 @@ async fn disable(dialect: &Dialect, ask: &Ask, class: Class, path: &str) -> Answ
         }));
     }
     let (now, environment) = (grant.world().now(), ask.view.environment.id.uuid());
-    for token in sql::tokens_of_path(grant.tx(), environment, &mount.whole_path(), now).await? {
+    for token in
+        sql::tokens_of_path(grant.tx(), environment, mount.whole_path().trim_end_matches('/'), now).await?
+    {
         sql::revoke_tree(grant.tx(), token, now).await?;
     }
     let destroyed = match mount.kind {
@@ -266,7 +268,8 @@ async fn disable(dialect: &Dialect, ask: &Ask, class: Class, path: &str) -> Answ
     };
     sql::delete_mount(grant.tx(), mount.id).await?;
     view::changed(grant.tx(), environment).await?;
-    let told = json!({ "kind": mount.kind.name(), "path": mount.whole_path(), "secretsDestroyed": destroyed });
+    let told =
+        json!({ "kind": mount.kind.name(), "path": mount.whole_path(), "secretsDestroyed": destroyed });
     grant.commit(Done::with(told)).await?;
     Ok(Reply::Nothing)
 }

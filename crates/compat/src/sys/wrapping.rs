@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use writ_crypto::{SecretString, hash};
-use writ_gate::Done;
+use writ_crypto::{SecretBytes, SecretString, hash};
+use writ_gate::{Done, Grant, Resource};
 use writ_kernel::{Action, Caller, Capability, TenantId};
 
 use crate::{
@@ -54,18 +54,20 @@ async fn meant(dialect: &Dialect, ask: &Ask) -> Result<(SecretString, TenantId, 
     Ok((text, tenant, wrap))
 }
 
-/// Whoever holds the wrapping token, at this path.
-async fn bearer(dialect: &Dialect, ask: &Ask, text: &SecretString) -> Result<Caller, Fault> {
+/// Enters as whoever holds the wrapping token, at this path, for the answer where it waits: in its own environment.
+async fn granted(dialect: &Dialect, ask: &Ask, text: &SecretString) -> Result<Grant, Fault> {
     let who = tokens::authenticate(dialect, text, ask.from).await?;
     let fence = who.caller.fence.as_ref().map(|fence| fence.at(&ask.path, Capability::Update));
-    Ok(Caller { fence, ..who.caller })
+    let view = who.view.ok_or_else(Fault::nobody)?;
+    let whole = Resource::all("wrapped-answer").within(view.environment.clone());
+    let resource = Resource { path: Some(ask.path.clone()), ..whole };
+    let caller = Caller { fence, ..who.caller };
+    Ok(dialect.gate().grant(&caller, Action::SecretReceive, resource).await?)
 }
 
 async fn lookup(dialect: &Dialect, ask: &Ask) -> Answer {
     let (text, _, wrap) = meant(dialect, ask).await?;
-    let caller = bearer(dialect, ask, &text).await?;
-    let entry = dialect.gate().enter(&caller, Action::SecretReceive).await?;
-    let grant = entry.admit(ask.resource("wrapped-answer")).await?;
+    let grant = granted(dialect, ask, &text).await?;
     grant.commit(Done::with(json!({ "looked": wrap.creation_path }))).await?;
     Ok(Reply::data(&json!({
         "creation_path": wrap.creation_path,
@@ -74,24 +76,33 @@ async fn lookup(dialect: &Dialect, ask: &Ask) -> Answer {
     })))
 }
 
-/// Takes the answer away: one taker, whoever comes first.
-async fn take(dialect: &Dialect, ask: &Ask, text: &SecretString, wrap: &Wrap) -> Result<Members, Fault> {
-    let caller = bearer(dialect, ask, text).await?;
-    let entry = dialect.gate().enter(&caller, Action::SecretReceive).await?;
-    let mut grant = entry.admit(ask.resource("wrapped-answer")).await?;
-    if !sql::take_wrap(grant.tx(), wrap.id).await? {
-        return Err(Fault::invalid("wrapping token is not valid or does not exist"));
-    }
+/// The answer that waits.
+fn opened(grant: &Grant, wrap: &Wrap) -> Result<Members, Fault> {
     let plain = grant.keys().open(&Wrap::aad(grant.tenant(), wrap.id), &wrap.sealed)?;
-    let by = ask.who.as_ref().map(|who| who.caller.principal);
-    grant.commit(Done::with(json!({ "path": wrap.creation_path, "by": by }))).await?;
     serde_json::from_slice(plain.expose())
         .map_err(|error| writ_kernel::Error::internal("a wrapped answer is malformed").because(error).into())
 }
 
+/// Takes the answer away: one taker, whoever comes first.
+async fn take(grant: &mut Grant, wrap: &Wrap) -> Result<(), Fault> {
+    match sql::take_wrap(grant.tx(), wrap.id).await? {
+        true => Ok(()),
+        false => Err(Fault::invalid("wrapping token is not valid or does not exist")),
+    }
+}
+
+/// What is told of the taking.
+fn taken(ask: &Ask, wrap: &Wrap) -> serde_json::Value {
+    let by = ask.who.as_ref().map(|who| who.caller.principal);
+    json!({ "path": wrap.creation_path, "by": by })
+}
+
 async fn unwrap(dialect: &Dialect, ask: &Ask) -> Answer {
     let (text, _, wrap) = meant(dialect, ask).await?;
-    let mut members = take(dialect, ask, &text, &wrap).await?;
+    let mut grant = granted(dialect, ask, &text).await?;
+    let mut members = opened(&grant, &wrap)?;
+    take(&mut grant, &wrap).await?;
+    grant.commit(Done::with(taken(ask, &wrap))).await?;
     members.insert("request_id".to_owned(), crate::reply::raw(&dialect.world().uuid()));
     let body = serde_json::to_vec(&members).unwrap_or_default();
     Ok(Reply::Raw(StatusCode::OK, "application/json", body))
@@ -100,7 +111,8 @@ async fn unwrap(dialect: &Dialect, ask: &Ask) -> Answer {
 /// Lets the same answer wait behind another token, for as long again.
 async fn rewrap(dialect: &Dialect, ask: &Ask) -> Answer {
     let (text, _, wrap) = meant(dialect, ask).await?;
-    let members = take(dialect, ask, &text, &wrap).await?;
+    let mut grant = granted(dialect, ask, &text).await?;
+    let members = opened(&grant, &wrap)?;
     let data = members.get("data").and_then(|data| serde_json::from_str(data.get()).ok());
     let auth: Option<Value> = members.get("auth").and_then(|auth| serde_json::from_str(auth.get()).ok());
     if auth.is_some_and(|auth| !auth.is_null()) {
@@ -108,6 +120,11 @@ async fn rewrap(dialect: &Dialect, ask: &Ask) -> Answer {
     }
     let ttl = Duration::from_secs(u64::try_from(wrap.ttl).unwrap_or(0));
     let envelope = Envelope { data, ..Envelope::default() };
-    let info = wrap::store(dialect, ask, &envelope, ttl, &wrap.creation_path).await?;
+    let plain = SecretBytes::new(envelope.to_json(&dialect.world().uuid().to_string()));
+    take(&mut grant, &wrap).await?;
+    let path = &wrap.creation_path;
+    let (next, text) = wrap::put(&mut grant, wrap.environment, plain.expose(), ttl, path).await?;
+    let info = wrap::info(&next, &text, &envelope);
+    grant.commit(Done::with(taken(ask, &wrap)).created(next.id)).await?;
     Ok(Reply::Full(Box::new(Envelope { wrapped: Some(info), ..Envelope::default() })))
 }

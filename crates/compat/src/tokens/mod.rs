@@ -2,13 +2,14 @@
 
 mod authenticate;
 mod issue;
+pub(crate) mod networks;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use uuid::Uuid;
 use writ_kernel::{Caller, DialectToken, Environment, Id, Principal, PrincipalKind, Timestamp};
 
-use crate::view::View;
+use crate::{policy::ROOT, view::View};
 
 pub(crate) use authenticate::{authenticate, client, within};
 pub(crate) use issue::{New, accessor, auth, clamp, issue};
@@ -74,9 +75,10 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// Its policies and those of its entity, sorted, each once.
+    /// Its policies and those of its entity, sorted, each once. `root` is among them only when it is the token's own.
     pub(crate) fn all_policies(&self) -> Vec<String> {
-        let mut all: Vec<_> = self.policies.iter().chain(&self.identity_policies).cloned().collect();
+        let theirs = self.identity_policies.iter().filter(|policy| *policy != ROOT);
+        let mut all: Vec<_> = self.policies.iter().chain(theirs).cloned().collect();
         all.sort();
         all.dedup();
         all
@@ -84,7 +86,7 @@ impl Token {
 
     /// Whether no rule stands in its way.
     pub(crate) fn is_root(&self) -> bool {
-        self.policies.iter().any(|policy| policy == "root")
+        self.policies.iter().any(|policy| policy == ROOT)
     }
 
     /// Seconds it still lives; 0 for one that does not end by itself.

@@ -14,4 +14,5 @@ mod paths;
 mod policies;
 mod stage;
 mod tokens;
+mod walls;
 mod wrapping;

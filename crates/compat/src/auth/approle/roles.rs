@@ -9,6 +9,7 @@ use super::{Role, role_at, role_id_at};
 use crate::{
     ask::{Ask, Operation},
     auth::terms::TokenTerms,
+    body::Fields,
     dialect::Dialect,
     entries,
     fault::{Answer, Fault},
@@ -18,6 +19,21 @@ use crate::{
 
 pub(super) const READ: Action = Action::AuthRead;
 pub(super) const WRITE: Action = Action::AuthWrite;
+
+/// The fields that have a path of their own.
+const FIELDS: &[&str] = &[
+    "bind-secret-id",
+    "local-secret-ids",
+    "secret-id-bound-cidrs",
+    "secret-id-num-uses",
+    "secret-id-ttl",
+    "token-bound-cidrs",
+    "token-max-ttl",
+    "token-num-uses",
+    "token-period",
+    "token-policies",
+    "token-ttl",
+];
 
 pub(super) async fn handle(dialect: &Dialect, ask: &Ask, name: &str) -> Answer {
     match ask.operation {
@@ -32,7 +48,7 @@ pub(super) async fn handle(dialect: &Dialect, ask: &Ask, name: &str) -> Answer {
                 Some(role) => role,
                 None => new(dialect, ask)?,
             };
-            take(&mut role, ask)?;
+            take(&mut role, &ask.fields)?;
             put(dialect, ask, name, &role, before).await
         }
         Operation::Delete => delete(dialect, ask, name).await,
@@ -62,8 +78,7 @@ pub(super) fn random_uuid(dialect: &Dialect) -> Uuid {
     uuid::Builder::from_random_bytes(dialect.world().bytes()).into_uuid()
 }
 
-fn take(role: &mut Role, ask: &Ask) -> Result<(), Fault> {
-    let fields = &ask.fields;
+fn take(role: &mut Role, fields: &Fields) -> Result<(), Fault> {
     role.bind_secret_id = fields.boolean("bind_secret_id")?.unwrap_or(role.bind_secret_id);
     role.local_secret_ids = fields.boolean("local_secret_ids")?.unwrap_or(role.local_secret_ids);
     let cidrs = if fields.has("secret_id_bound_cidrs") { "secret_id_bound_cidrs" } else { "bound_cidr_list" };
@@ -80,6 +95,10 @@ fn take(role: &mut Role, ask: &Ask) -> Result<(), Fault> {
         role.role_id = role_id;
     }
     role.terms.take(fields)?;
+    sound(role)
+}
+
+fn sound(role: &Role) -> Result<(), Fault> {
     if !role.bind_secret_id
         && role.secret_id_bound_cidrs.is_empty()
         && role.terms.token_bound_cidrs.is_empty()
@@ -130,7 +149,7 @@ pub(super) async fn role_id(dialect: &Dialect, ask: &Ask, name: &str) -> Answer 
         }
         Operation::Write => {
             ask.fields.required("role_id")?;
-            rewrite(dialect, ask, name).await
+            rewrite(dialect, ask, name, &["role_id"]).await
         }
         _ => Err(Fault::unsupported_operation()),
     }
@@ -142,7 +161,13 @@ pub(super) async fn field(dialect: &Dialect, ask: &Ask, name: &str, field: &str)
         "policies" => "token_policies".to_owned(),
         "period" => "token_period".to_owned(),
         "bound-cidr-list" => "secret_id_bound_cidrs".to_owned(),
-        field => field.replace('-', "_"),
+        field if FIELDS.contains(&field) => field.replace('-', "_"),
+        _ => return Err(Fault::unsupported_path()),
+    };
+    // What the field was called before.
+    let before = match &*member {
+        "secret_id_bound_cidrs" => "bound_cidr_list",
+        member => member.strip_prefix("token_").unwrap_or(member),
     };
     match ask.operation {
         Operation::Read => {
@@ -151,7 +176,7 @@ pub(super) async fn field(dialect: &Dialect, ask: &Ask, name: &str, field: &str)
             // The name from before is answered with, too.
             Ok(Reply::data(&json!({ member: value.clone(), field.replace('-', "_"): value })))
         }
-        Operation::Write => rewrite(dialect, ask, name).await,
+        Operation::Write => rewrite(dialect, ask, name, &[&member, before]).await,
         Operation::Delete => {
             let role =
                 kept::peek::<Role>(dialect, ask, &role_at(name)).await?.ok_or_else(Fault::not_found)?;
@@ -164,10 +189,11 @@ pub(super) async fn field(dialect: &Dialect, ask: &Ask, name: &str, field: &str)
     }
 }
 
-async fn rewrite(dialect: &Dialect, ask: &Ask, name: &str) -> Answer {
+/// Changes nothing but the fields of these names.
+async fn rewrite(dialect: &Dialect, ask: &Ask, name: &str, names: &[&str]) -> Answer {
     let mut role = kept::peek::<Role>(dialect, ask, &role_at(name)).await?.ok_or_else(Fault::not_found)?;
     let before = Some(role.role_id.clone());
-    take(&mut role, ask)?;
+    take(&mut role, &ask.fields.only(names))?;
     put(dialect, ask, name, &role, before).await
 }
 
@@ -180,7 +206,9 @@ fn reset(dialect: &Dialect, ask: &Ask, role: &Role, member: &str) -> Result<Role
     if let (Some(members), Some(value)) = (members.as_object_mut(), fresh.get(member)) {
         members.insert(member.to_owned(), value.clone());
     }
-    serde_json::from_value(members).map_err(|_| kept::broken("a role cannot be read back"))
+    let role = serde_json::from_value(members).map_err(|_| kept::broken("a role cannot be read back"))?;
+    sound(&role)?;
+    Ok(role)
 }
 
 /// The role as it is read.

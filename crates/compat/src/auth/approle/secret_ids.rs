@@ -18,6 +18,7 @@ use crate::{
     fault::{Answer, Fault},
     kept,
     reply::Reply,
+    tokens::networks,
 };
 
 /// A secret id, without its text.
@@ -71,9 +72,10 @@ pub(super) async fn handle(dialect: &Dialect, ask: &Ask, name: &str, below: &str
         }
         ("secret-id", Operation::List) => list(dialect, ask, &role).await,
         (_, Operation::Write | Operation::Delete) => {
-            let at = match below.starts_with("secret-id-accessor") {
-                true => by_accessor(dialect, ask, &role).await?,
-                false => role.secret_at(&ask.fields.required("secret_id")?),
+            let at = if below.starts_with("secret-id-accessor") {
+                by_accessor(dialect, ask, &role).await?
+            } else {
+                role.secret_at(&ask.fields.required("secret_id")?)
             };
             if below.ends_with("lookup") {
                 let found: Option<SecretId> = kept::find(dialect, ask, READ, &at).await?;
@@ -89,18 +91,35 @@ fn missing(name: &str) -> Fault {
     Fault::nowhere(format!("role {:?} does not exist", name.escape_debug().to_string()))
 }
 
+/// What is `asked` for, or else what the role says; `None` when it is more than the role says. 0 is without a limit.
+fn within(asked: Option<i64>, of_role: i64) -> Option<i64> {
+    match asked {
+        None => Some(of_role),
+        Some(asked) if asked < 0 => None,
+        Some(asked) if of_role > 0 && (asked == 0 || asked > of_role) => None,
+        Some(asked) => Some(asked),
+    }
+}
+
 async fn create(dialect: &Dialect, ask: &Ask, role: &Role, text: String) -> Answer {
     if !role.bind_secret_id {
         return Err(Fault::invalid("bind_secret_id is not set on the role"));
     }
     let (fields, now) = (&ask.fields, dialect.world().now());
-    let ttl = fields.seconds("ttl")?.filter(|ttl| *ttl > 0).unwrap_or(role.secret_id_ttl);
+    let ttl = within(fields.seconds("ttl")?, role.secret_id_ttl)
+        .ok_or_else(|| Fault::invalid("ttl cannot be longer than the role's secret_id_ttl"))?;
+    let uses = within(fields.integer("num_uses")?, role.secret_id_num_uses)
+        .ok_or_else(|| Fault::invalid("num_uses cannot be higher than the role's secret_id_num_uses"))?;
+    let token_cidrs = fields.list("token_bound_cidrs")?.unwrap_or_default();
+    if !networks::inside(&token_cidrs, &role.terms.token_bound_cidrs) {
+        return Err(Fault::invalid("token_bound_cidrs must be a subset of the role's"));
+    }
     let made = SecretId {
         accessor: random_uuid(dialect).to_string(),
         cidrs: fields.list("cidr_list")?.unwrap_or_default(),
-        token_cidrs: fields.list("token_bound_cidrs")?.unwrap_or_default(),
+        token_cidrs,
         metadata: fields.map("metadata")?.unwrap_or_default(),
-        uses: fields.integer("num_uses")?.unwrap_or(role.secret_id_num_uses).max(0),
+        uses,
         ttl,
         created_at: now,
         updated_at: now,

@@ -12,7 +12,7 @@ use crate::{
     fault::{Answer, Fault},
     policy::ROOT,
     reply::Reply,
-    tokens::{self, Kind, New, Token},
+    tokens::{self, Kind, New, Token, networks},
 };
 
 /// What begets the new token.
@@ -93,7 +93,8 @@ fn wanted(
         parent: own.filter(|own| !orphan && own.kind == Kind::Service).map(|own| own.id),
         principal: caller.principal,
         principal_kind: caller.kind,
-        entity: own.and_then(|own| own.entity).filter(|_| !orphan),
+        // An orphan of a login still belongs to whoever signed in.
+        entity: own.and_then(|own| own.entity.filter(|id| !orphan || *id == own.principal.uuid())),
         identity_policies: own
             .filter(|_| !orphan)
             .map(|own| own.identity_policies.clone())
@@ -107,7 +108,7 @@ fn wanted(
         },
         metadata: fields.map("meta")?.or(fields.map("metadata")?),
         role: role.name.clone(),
-        cidrs: role.token_bound_cidrs.clone(),
+        cidrs: networks::common(own.map_or(&[], |own| &own.cidrs), &role.token_bound_cidrs),
         renewable: fields.boolean("renewable")?.unwrap_or(true) && role.renewable,
         ttl: life.ttl,
         explicit_max_ttl: life.explicit_max,
@@ -203,6 +204,9 @@ fn life(
         return Err(Fault::invalid("ttl must be greater than zero"));
     }
     let asked_max = ask.fields.seconds("explicit_max_ttl")?.unwrap_or(0);
+    if asked_max < 0 {
+        return Err(Fault::invalid("explicit_max_ttl must be positive"));
+    }
     let explicit_max = match (asked_max, role.explicit_max_ttl()) {
         (0, of_role) => of_role,
         (asked, 0) => asked,
@@ -212,11 +216,10 @@ fn life(
     let default = ask.mount.seconds("default_lease_ttl").unwrap_or_else(|| seconds(terms.default_ttl));
     if policies.iter().any(|name| name == ROOT) {
         // What stands in nobody's way ends with what begot it, if not before, and never stands for long.
-        let now = dialect.world().now();
-        let left = own.map(|own| own.ttl(now)).unwrap_or_default();
-        let ttl =
-            tokens::clamp(asked, seconds(terms.root_ttl), &[left, seconds(terms.root_ttl), explicit_max]);
-        return Ok(Life { ttl, explicit_max });
+        let (now, asked) = (dialect.world().now(), if period > 0 { period } else { asked });
+        let left = own.map_or(0, |own| if own.expires_at.is_some() { own.ttl(now).max(1) } else { 0 });
+        let most = tokens::clamp(explicit_max, seconds(terms.root_ttl), &[left, seconds(terms.root_ttl)]);
+        return Ok(Life { ttl: tokens::clamp(asked, most, &[most]), explicit_max: most });
     }
     if period > 0 {
         return Ok(Life { ttl: tokens::clamp(period, period, &[explicit_max]), explicit_max });

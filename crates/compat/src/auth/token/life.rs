@@ -7,11 +7,13 @@ use writ_crypto::{SecretString, hash};
 use writ_gate::Done;
 use writ_kernel::{Action, Capability, Timestamp};
 
-use super::lookup;
+use super::{lookup, origin};
 use crate::{
     ask::Ask,
     dialect::Dialect,
+    entries,
     fault::{Answer, Fault, one},
+    mounts::Kind as MountKind,
     reply::Reply,
     sql,
     tokens::{self, Kind, Token},
@@ -89,9 +91,16 @@ pub(super) async fn prolonged(
         };
         return Err(Fault::invalid(kind));
     }
+    if !origin::stands(dialect, grant.tx(), ask, token).await? {
+        return Err(Fault::invalid("whatever gave the token is no longer there, so it cannot be renewed"));
+    }
     let now = grant.world().now();
-    let (ttl, warnings) = renewed(dialect, ask, token, increment, now);
-    let until = now.plus(Duration::from_secs(u64::try_from(ttl).unwrap_or(0)));
+    let limits = limits(dialect, ask, token);
+    let (ttl, warnings) = renewed(token, increment, now, &limits);
+    let span = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    // To the second a limit may still leave one; it never ends later than the limit itself.
+    let ends = limits.iter().filter(|limit| **limit > 0).map(|limit| token.created_at.plus(span(*limit)));
+    let until = ends.fold(now.plus(span(ttl)), Timestamp::min);
     if !sql::renew_token(grant.tx(), token.id, Some(until), now).await? {
         return Err(Fault::invalid("token not found"));
     }
@@ -99,27 +108,32 @@ pub(super) async fn prolonged(
     Ok((ttl, warnings))
 }
 
-/// Seconds for which a token lives after a renewal, and what to mind about it.
-fn renewed(
-    dialect: &Dialect,
-    ask: &Ask,
-    token: &Token,
-    increment: i64,
-    now: Timestamp,
-) -> (i64, Vec<String>) {
-    let age = i64::try_from(now.since(token.created_at).as_secs()).unwrap_or(i64::MAX);
+/// Seconds from its making beyond which a token does not live, whatever renews it; 0 for none.
+fn limits(dialect: &Dialect, ask: &Ask, token: &Token) -> [i64; 2] {
     let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    let left = |limit: i64| if limit > 0 { (limit - age).max(1) } else { 0 };
     let terms = dialect.terms();
     if token.is_root() {
-        return (tokens::clamp(increment, token.creation_ttl, &[left(seconds(terms.root_ttl))]), Vec::new());
+        return [seconds(terms.root_ttl), token.explicit_max_ttl];
     }
     if token.period > 0 {
-        return (tokens::clamp(token.period, token.period, &[left(token.explicit_max_ttl)]), Vec::new());
+        return [0, token.explicit_max_ttl];
     }
     let max = ask.mount.seconds("max_lease_ttl").unwrap_or_else(|| seconds(terms.max_ttl));
-    let max = tokens::clamp(token.max_ttl, max, &[max]);
-    let ttl = tokens::clamp(increment, token.creation_ttl, &[left(max), left(token.explicit_max_ttl)]);
+    [tokens::clamp(token.max_ttl, max, &[max]), token.explicit_max_ttl]
+}
+
+/// Seconds for which a token lives after a renewal, and what to mind about it.
+fn renewed(token: &Token, increment: i64, now: Timestamp, limits: &[i64; 2]) -> (i64, Vec<String>) {
+    let age = i64::try_from(now.since(token.created_at).as_secs()).unwrap_or(i64::MAX);
+    let left = limits.map(|limit| if limit > 0 { (limit - age).max(1) } else { 0 });
+    if token.period > 0 && !token.is_root() {
+        return (tokens::clamp(token.period, token.period, &left), Vec::new());
+    }
+    if token.is_root() {
+        let wanted = if token.period > 0 { token.period } else { increment };
+        return (tokens::clamp(wanted, token.creation_ttl, &left), Vec::new());
+    }
+    let ttl = tokens::clamp(increment, token.creation_ttl, &left);
     let capped = increment > ttl;
     let warning = capped.then(|| {
         format!("TTL of \"{increment}s\" exceeded the effective max_ttl of \"{ttl}s\"; TTL value is capped accordingly")
@@ -180,8 +194,17 @@ async fn end(dialect: &Dialect, ask: &Ask, token: &Token) -> Answer {
 pub(super) async fn tidy(dialect: &Dialect, ask: &Ask) -> Answer {
     let caller = ask.caller(Capability::Update)?;
     let mut grant = dialect.gate().grant(&caller, Action::TokenRevoke, ask.resource("token")).await?;
-    let before = grant.world().now().minus(REMEMBERED);
-    let forgotten = sql::forget_tokens(grant.tx(), ask.view.environment.id.uuid(), before).await?;
+    let (now, environment) = (grant.world().now(), ask.view.environment.id.uuid());
+    let before = now.minus(REMEMBERED);
+    // What a forgotten token begot must not come to life by that.
+    sql::revoke_heirs(grant.tx(), environment, now).await?;
+    let cubbyhole = ask.view.mounts.iter().find(|mount| mount.kind == MountKind::Cubbyhole);
+    for id in sql::ended_tokens(grant.tx(), environment, before).await? {
+        if let Some(mount) = cubbyhole {
+            entries::remove_below(grant.tx(), mount.id, &format!("{id}/")).await?;
+        }
+    }
+    let forgotten = sql::forget_tokens(grant.tx(), environment, before).await?;
     grant.commit(Done::with(json!({ "forgotten": forgotten }))).await?;
     let mut reply = crate::reply::Envelope { status: Some(http::StatusCode::ACCEPTED), ..Default::default() };
     reply.warnings.push(

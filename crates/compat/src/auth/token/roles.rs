@@ -7,6 +7,7 @@ use writ_kernel::{Action, Capability, Result};
 
 use crate::{
     ask::Ask,
+    auth::policies_of,
     body::Fields,
     dialect::Dialect,
     entries,
@@ -129,7 +130,7 @@ impl Role {
         ];
         for (name, list) in lists {
             if let Some(value) = fields.list(name)? {
-                *list = value;
+                *list = if name.contains("allowed_policies") { policies_of(value) } else { value };
             }
         }
         for (name, seconds) in [
@@ -139,6 +140,9 @@ impl Role {
             ("token_period", &mut self.token_period),
         ] {
             if let Some(value) = fields.seconds(name)? {
+                if value < 0 {
+                    return Err(Fault::invalid(format!("'{name}' cannot be negative")));
+                }
                 *seconds = value;
             }
         }
@@ -153,6 +157,9 @@ impl Role {
             }
         }
         if let Some(value) = fields.integer("token_num_uses")? {
+            if value < 0 {
+                return Err(Fault::invalid("'token_num_uses' cannot be negative"));
+            }
             self.token_num_uses = value;
         }
         if let Some(value) = fields.text("path_suffix")? {

@@ -10,7 +10,7 @@ use writ_kernel::{Error, Result};
 use super::{READ, granted, membership};
 use crate::{
     ask::{Ask, Operation},
-    auth::policies_of,
+    auth::without_root,
     dialect::Dialect,
     entity::Entity,
     entries,
@@ -104,7 +104,9 @@ async fn write(dialect: &Dialect, ask: &Ask, name: Option<&str>) -> Answer {
         members: Vec::new(),
     });
     let before = group.members.clone();
-    group.policies = fields.list("policies")?.map_or(group.policies, policies_of);
+    if let Some(policies) = fields.list("policies")? {
+        group.policies = without_root(policies)?;
+    }
     group.metadata = fields.map("metadata")?.unwrap_or(group.metadata);
     if let Some(members) = fields.list("member_entity_ids")? {
         let members = members.iter().map(|id| Uuid::try_parse(id));

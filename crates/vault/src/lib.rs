@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bindings;
+mod each;
 pub mod events;
 mod http;
 pub mod leases;

@@ -10,6 +10,8 @@ use crate::{Vault, secrets::sql::readers as sql};
 
 /// So often is written down who read what.
 const EVERY: Duration = Duration::from_secs(5);
+/// So many are written down in one transaction.
+const BATCH: usize = 300;
 /// With so many readers waiting, nothing is counted until they are written down.
 const WAITING: usize = 65_536;
 
@@ -49,6 +51,13 @@ impl Readers {
         tally.version = version;
     }
 
+    /// Who read a secret and is not written down yet.
+    pub(crate) fn of(&self, tenant: TenantId, secret: Id<Secret>) -> Vec<(Uuid, Tally)> {
+        let waiting = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let of = waiting.iter().filter(|(key, _)| key.tenant == tenant && key.secret == secret);
+        of.map(|(key, tally)| (key.reader, *tally)).collect()
+    }
+
     fn take(&self) -> HashMap<Key, Tally> {
         mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
@@ -69,10 +78,11 @@ impl Vault {
     ///
     /// # Errors
     /// When the database fails; then some readings are missing from insights, and from nothing else.
-    pub async fn write_readers(&self) -> Result<()> {
+    async fn write_readers(&self) -> Result<()> {
         let mut waiting: Vec<_> = self.0.readers.take().into_iter().collect();
         waiting.sort_unstable_by_key(|(key, _)| *key);
-        for tallies in waiting.chunk_by(|(one, _), (other, _)| one.tenant == other.tenant) {
+        let of_tenants = waiting.chunk_by(|(one, _), (other, _)| one.tenant == other.tenant);
+        for tallies in of_tenants.flat_map(|tallies| tallies.chunks(BATCH)) {
             let Some((first, _)) = tallies.first() else { continue };
             let mut tx = self.gate().db().tx(first.tenant).await?;
             for (key, tally) in tallies {

@@ -66,13 +66,19 @@ impl Template {
 
     /// Whether it speaks of the name of the role, and whether of its password.
     pub fn speaks_of(&self) -> (bool, bool) {
-        let slot = |wanted: Slot| {
-            self.0.iter().flatten().any(|part| match part {
-                Part::Text(_) => false,
-                Part::Identifier(slot) | Part::Literal(slot) => *slot == wanted,
-            })
-        };
-        (slot(Slot::Name), slot(Slot::Password))
+        (self.has(Slot::Name), self.has(Slot::Password))
+    }
+
+    /// Whether it speaks of the end of the role.
+    pub fn expires(&self) -> bool {
+        self.has(Slot::Expiration)
+    }
+
+    fn has(&self, wanted: Slot) -> bool {
+        self.0.iter().flatten().any(|part| match part {
+            Part::Text(_) => false,
+            Part::Identifier(slot) | Part::Literal(slot) => *slot == wanted,
+        })
     }
 
     /// The statements, with their values quoted in place.

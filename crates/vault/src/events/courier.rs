@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use writ_crypto::SecretBytes;
-use writ_kernel::{Error, Kind, Result};
+use writ_kernel::{Error, Kind, Result, Timestamp};
 use writ_targets::webhook::Webhook;
+
+use crate::each::for_each;
 
 use super::{
     outbox::Events,
@@ -21,7 +23,7 @@ const LONGEST_BACK_OFF: Duration = Duration::from_hours(1);
 const EVERY: Duration = Duration::from_secs(1);
 
 /// The worker. Several servers may run one each. A hook may be told the same event twice, under the same id.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Courier(Events);
 
 impl Courier {
@@ -48,36 +50,39 @@ impl Courier {
     /// When the database fails; what was done so far stays done.
     pub async fn round(&self) -> Result<()> {
         let gate = &self.0.gate;
-        let due = sql::due(&mut gate.db().system_read().await?, gate.world().now(), ROUND).await?;
-        for due in due {
-            self.deliver(due).await?;
+        if gate.seal().is_closed() {
+            return Ok(());
         }
+        let due = sql::due(&mut gate.db().system_read().await?, gate.world().now(), ROUND).await?;
+        for_each(due, |due| {
+            let courier = self.clone();
+            async move {
+                if let Err(error) = Box::pin(courier.deliver(due)).await {
+                    tracing::warn!(%error, hook = %due.hook_id, position = due.position, "an event could not be delivered");
+                }
+            }
+        })
+        .await;
         Ok(())
     }
 
     async fn deliver(&self, mut due: Due) -> Result<()> {
         let gate = &self.0.gate;
         let (world, tenant) = (gate.world(), due.tenant());
-        let mut tx = gate.db().tx(tenant).await?;
-        let keys = gate.seal().tenant(&mut tx).await?;
         let now = world.now();
-        let Some(hook) = sql::hook(&mut tx, due.hook_id).await? else { return Ok(()) };
-        let Some(envelope) = sql::take(&mut tx, &due, now, now.plus(ATTEMPT)).await? else { return Ok(()) };
+        // Whatever fails from here on, it is not tried again before its time.
+        let mut tx = gate.db().tx(tenant).await?;
+        if !sql::take(&mut tx, &due, now, now.plus(ATTEMPT)).await? {
+            return Ok(());
+        }
         tx.commit().await?;
         due.attempts += 1;
-
-        let id = event_id(&envelope);
-        let told = match (keys.open(&hook.aad(tenant), &hook.sealed), Webhook::new(&hook.url, self.0.reach)) {
-            (Ok(key), Ok(webhook)) => {
-                webhook.tell(&id, &key, now, &SecretBytes::new(envelope.into_bytes())).await
-            }
-            (Err(error), _) | (_, Err(error)) => Err(error),
-        };
+        let told = self.tell(&due, now).await;
         let mut tx = gate.db().tx(tenant).await?;
         match told {
             Ok(()) => sql::settle(&mut tx, &due, "delivered", None, None).await?,
             Err(error) => {
-                tracing::warn!(%error, hook = %hook.id, attempts = due.attempts, "a hook could not be told of an event");
+                tracing::warn!(%error, hook = %due.hook_id, attempts = due.attempts, "a hook could not be told of an event");
                 let (state, next) = match due.attempts {
                     ATTEMPTS.. => ("dead", None),
                     attempts => ("waiting", Some(world.now().plus(back_off(attempts)))),
@@ -86,6 +91,21 @@ impl Courier {
             }
         }
         tx.commit().await
+    }
+
+    async fn tell(&self, due: &Due, now: Timestamp) -> Result<()> {
+        let (gate, tenant) = (&self.0.gate, due.tenant());
+        let mut tx = gate.db().read(tenant).await?;
+        let hook = sql::hook(&mut tx, due.hook_id).await?;
+        let envelope = sql::envelope_at(&mut tx, due.position).await?;
+        let (Some(hook), Some(envelope)) = (hook, envelope) else {
+            return Err(Error::internal("a delivery without its hook or event"));
+        };
+        let keys = gate.seal().tenant(&mut tx).await?;
+        drop(tx);
+        let key = keys.open(&hook.aad(tenant), &hook.sealed)?;
+        let webhook = Webhook::new(&hook.url, self.0.reach)?;
+        webhook.tell(&event_id(&envelope), &key, now, &SecretBytes::new(envelope.into_bytes())).await
     }
 }
 

@@ -211,8 +211,8 @@ pub(crate) async fn due(tx: &mut SystemTx, now: Timestamp, limit: i64) -> Result
     .fetch_all(conn))
 }
 
-/// Takes the next attempt, until another may. Returns the envelope when it is ours.
-pub(crate) async fn take(tx: &mut Tx, due: &Due, now: Timestamp, until: Timestamp) -> Result<Option<String>> {
+/// Takes the next attempt, until another may. Returns whether it is ours.
+pub(crate) async fn take(tx: &mut Tx, due: &Due, now: Timestamp, until: Timestamp) -> Result<bool> {
     let taken = execute!(tx, |conn, tenant| sqlx::query(
         "UPDATE event_deliveries SET attempts = attempts + 1, next_at = $6
           WHERE tenant_id = $1 AND hook_id = $2 AND position = $3 AND attempts = $4 AND next_at <= $5"
@@ -224,14 +224,16 @@ pub(crate) async fn take(tx: &mut Tx, due: &Due, now: Timestamp, until: Timestam
     .bind(now.micros())
     .bind(until.micros())
     .execute(conn))?;
-    if taken == 0 {
-        return Ok(None);
-    }
+    Ok(taken == 1)
+}
+
+/// The event at a position, as it is told.
+pub(crate) async fn envelope_at(tx: &mut Tx, position: i64) -> Result<Option<String>> {
     on!(tx, |conn, tenant| sqlx::query_scalar::<_, String>(
         "SELECT envelope FROM events WHERE tenant_id = $1 AND position = $2"
     )
     .bind(tenant)
-    .bind(due.position)
+    .bind(position)
     .fetch_optional(conn))
 }
 

@@ -160,14 +160,9 @@ impl Leases {
         let Some((engine, environment)) = engine_in(&mut entry, lease.engine.uuid()).await? else {
             return Err(entry.not_found("engine").await);
         };
-        let now = self.gate().world().now();
         let mut grant = entry.admit(lease.resource(&engine, environment)).await?;
-        let over = LeaseRecord {
-            state: LeaseState::Revoking,
-            reason: Some("not_made".to_owned()),
-            next_at: Some(now),
-            ..lease
-        };
+        // Its `next_at` stays: the target may be making it still, and what is ended before it is made is not ended.
+        let over = LeaseRecord { state: LeaseState::Revoking, reason: Some("not_made".to_owned()), ..lease };
         sql::advance(grant.tx(), LeaseState::Pending, &over).await?;
         grant.commit(Done::with(json!({ "code": code })).outcome(Outcome::Fail)).await
     }
@@ -229,9 +224,20 @@ impl Leases {
                 .recorded(receipt.to_string())
                 .because(cause));
         }
+        let (seen, now) = (lease.expires_at, grant.world().now());
         let longer = LeaseRecord { expires_at: until, next_at: Some(until), ..lease };
-        if !sql::advance(grant.tx(), LeaseState::Active, &longer).await? {
-            return Err(grant.refuse(Error::conflict("lease_over", "the lease is over")).await);
+        if !sql::renew(grant.tx(), seen, &longer).await? {
+            // The target may let it live longer than it should by now.
+            let ended = sql::end_again(grant.tx(), longer.id.uuid(), now).await?;
+            let code = if ended { "lease_over" } else { "changed_meanwhile" };
+            let receipt = grant.commit(Done::with(json!({ "code": code })).outcome(Outcome::Fail)).await?;
+            self.wake();
+            let error = if ended {
+                Error::conflict("lease_over", "the lease is over")
+            } else {
+                Error::conflict("changed_meanwhile", "the lease changed meanwhile").hint("try again")
+            };
+            return Err(error.recorded(receipt.to_string()));
         }
         emit(&mut grant, event("LeaseRenewed", &longer)).await?;
         let receipt = grant.commit(Done::with(json!({ "until": until })).outcome(Outcome::Done)).await?;
@@ -256,7 +262,7 @@ impl Leases {
         let ending = LeaseRecord {
             state: LeaseState::Revoking,
             reason: lease.reason.clone().or_else(|| Some("revoked".to_owned())),
-            next_at: Some(grant.world().now()),
+            next_at: if before == LeaseState::Pending { lease.next_at } else { Some(grant.world().now()) },
             ..lease
         };
         if !sql::advance(grant.tx(), before, &ending).await? {

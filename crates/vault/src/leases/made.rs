@@ -217,8 +217,13 @@ pub(crate) fn check_role(
 }
 
 fn check_templates(creation: &str, renewal: Option<&str>, revocation: Option<&str>) -> Result<()> {
-    if Template::parse(creation)?.speaks_of() != (true, true) {
-        return Err(Error::invalid("malformed_template", "`creation` needs `{{name}}` and `{{password}}`"));
+    let creation = Template::parse(creation)?;
+    if creation.speaks_of() != (true, true) || !creation.expires() {
+        return Err(Error::invalid(
+            "malformed_template",
+            "`creation` needs `{{name}}`, `{{password}}` and `{{expiration}}`",
+        )
+        .hint("`VALID UNTIL {{expiration}}` has the server end the role even when nobody tells it to"));
     }
     for (what, text) in [("renewal", renewal), ("revocation", revocation)] {
         if let Some(text) = text

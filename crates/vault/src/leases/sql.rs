@@ -430,6 +430,34 @@ pub(crate) async fn advance(tx: &mut Tx, before: LeaseState, lease: &LeaseRecord
     Ok(changed == 1)
 }
 
+/// Lets an active lease last until its new `expires_at`, unless that was changed since it was `seen`. Returns whether
+/// it was not.
+pub(crate) async fn renew(tx: &mut Tx, seen: Timestamp, lease: &LeaseRecord) -> Result<bool> {
+    let changed = execute!(tx, |conn, tenant| sqlx::query(
+        "UPDATE lent_credentials SET expires_at = $4, next_at = $4
+          WHERE tenant_id = $1 AND lease_id = $2 AND state = 'active' AND expires_at = $3"
+    )
+    .bind(tenant)
+    .bind(lease.id.uuid())
+    .bind(seen.micros())
+    .bind(lease.expires_at.micros())
+    .execute(conn))?;
+    Ok(changed == 1)
+}
+
+/// Has a lease that ended while its target let it live longer end again. Returns whether it had ended.
+pub(crate) async fn end_again(tx: &mut Tx, id: Uuid, now: Timestamp) -> Result<bool> {
+    let changed = execute!(tx, |conn, tenant| sqlx::query(
+        "UPDATE lent_credentials SET state = 'revoking', next_at = $3, ended_at = NULL
+          WHERE tenant_id = $1 AND lease_id = $2 AND state IN ('revoking', 'ended')"
+    )
+    .bind(tenant)
+    .bind(id)
+    .bind(now.micros())
+    .execute(conn))?;
+    Ok(changed == 1)
+}
+
 /// Takes the next attempt at ending a lease; `until` is when another may take the one after. Returns whether it is
 /// ours.
 pub(crate) async fn take(tx: &mut Tx, lease: &LeaseRecord, now: Timestamp, until: Timestamp) -> Result<bool> {
@@ -463,13 +491,28 @@ pub(crate) async fn settle(tx: &mut Tx, lease: &LeaseRecord) -> Result<bool> {
     Ok(settled == 1)
 }
 
-/// Lets every lease that `which` means begin to end. Returns how many.
+/// Puts off what is due.
+pub(crate) async fn postpone(tx: &mut Tx, id: Uuid, now: Timestamp, until: Timestamp) -> Result<()> {
+    execute!(tx, |conn, tenant| sqlx::query(
+        "UPDATE lent_credentials SET next_at = $4 WHERE tenant_id = $1 AND lease_id = $2 AND next_at <= $3"
+    )
+    .bind(tenant)
+    .bind(id)
+    .bind(now.micros())
+    .bind(until.micros())
+    .execute(conn))
+    .map(drop)
+}
+
+/// Lets every lease that `which` means begin to end. Returns how many. One that is being made still is ended when it
+/// is made for sure, or never will be.
 pub(crate) async fn begin_to_end(tx: &mut Tx, which: Which<'_>, reason: &str, now: Timestamp) -> Result<u64> {
     // A prefix of a name holds nothing that a pattern would obey.
     let pattern = format!("{}%", which.role_prefix);
     execute!(tx, |conn, tenant| sqlx::query(
-        "UPDATE lent_credentials SET state = 'revoking', reason = $6, next_at = $7
-          WHERE tenant_id = $1 AND state = 'active' AND engine_id = coalesce($2, engine_id)
+        "UPDATE lent_credentials SET state = 'revoking', reason = $6,
+                next_at = CASE WHEN state = 'pending' THEN next_at ELSE $7 END
+          WHERE tenant_id = $1 AND state IN ('pending', 'active') AND engine_id = coalesce($2, engine_id)
             AND holder = coalesce($3, holder) AND role LIKE $4 AND ($5 IS NULL OR credential_id = $5)"
     )
     .bind(tenant)
@@ -503,7 +546,7 @@ pub(crate) async fn holders(
 ) -> Result<Vec<(Uuid, Uuid)>> {
     on!(tx, |conn| sqlx::query_as::<_, (Uuid, Uuid)>(
         "SELECT DISTINCT tenant_id, holder FROM lent_credentials
-          WHERE state = 'active' AND holder_kind IN ('person', 'service')
+          WHERE state IN ('pending', 'active') AND holder_kind IN ('person', 'service')
             AND (tenant_id > $1 OR (tenant_id = $1 AND holder > $2))
           ORDER BY tenant_id, holder LIMIT $3"
     )

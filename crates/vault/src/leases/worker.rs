@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde_json::json;
 use uuid::Uuid;
 use writ_gate::{Done, Grant, Outcome, Resource};
-use writ_kernel::{Action, Caller, Id, Kind, Result, TenantId, Timestamp};
+use writ_kernel::{Action, Caller, Error, Id, Kind, Result, TenantId, Timestamp};
 use writ_store::Db;
 use writ_wire::leases::LeaseState;
 
-use crate::events::emit;
+use crate::{each::for_each, events::emit};
 
 use super::{
     lending::{event, lease_in},
@@ -58,19 +58,17 @@ impl Keeper {
     /// When the database fails; what was done so far stays done.
     pub async fn round(&mut self) -> Result<()> {
         let gate = self.leases.gate();
+        if gate.seal().is_closed() {
+            return Ok(());
+        }
+        attend_all(&self.leases).await?;
         let now = gate.world().now();
         // A clock that was set back does not keep the roll from being called.
         if now.since(self.called) >= self.leases.0.terms.roll_call || now < self.called {
-            roll_call(&self.leases).await?;
+            let gone = roll_call(&self.leases).await?;
             self.called = now;
-        }
-        let due = sql::due(&mut gate.db().system_read().await?, now, ROUND).await?;
-        for (tenant, lease) in due {
-            if let Err(error) = Box::pin(attend(&self.leases, tenant, lease)).await {
-                tracing::warn!(%error, %lease, "a lease could not be attended to");
-                if error.kind() == Kind::Sealed {
-                    return Err(error);
-                }
+            if gone > 0 {
+                attend_all(&self.leases).await?;
             }
         }
         Ok(())
@@ -106,6 +104,33 @@ pub async fn census(db: &Db) -> Result<Census> {
     Ok(census)
 }
 
+/// Looks at every lease that wants it.
+async fn attend_all(leases: &Leases) -> Result<()> {
+    let gate = leases.gate();
+    let due = sql::due(&mut gate.db().system_read().await?, gate.world().now(), ROUND).await?;
+    for_each(due, |(tenant, lease)| {
+        let leases = leases.clone();
+        async move {
+            let Err(error) = Box::pin(attend(&leases, tenant, lease)).await else { return };
+            tracing::warn!(%error, %lease, "a lease could not be attended to");
+            if let Err(error) = postpone(&leases, tenant, lease).await {
+                tracing::warn!(%error, %lease, "a lease could not be put off");
+            }
+        }
+    })
+    .await;
+    Ok(())
+}
+
+/// What nothing can be done for now makes room for others.
+async fn postpone(leases: &Leases, tenant: TenantId, lease: Uuid) -> Result<()> {
+    let gate = leases.gate();
+    let now = gate.world().now();
+    let mut tx = gate.db().tx(tenant).await?;
+    sql::postpone(&mut tx, lease, now, now.plus(ATTEMPT)).await?;
+    tx.commit().await
+}
+
 /// Does what a lease wants now.
 async fn attend(leases: &Leases, tenant: TenantId, id: Uuid) -> Result<()> {
     let now = leases.gate().world().now();
@@ -123,7 +148,7 @@ async fn attend(leases: &Leases, tenant: TenantId, id: Uuid) -> Result<()> {
 
 /// Says that a lease is to end: an intent.
 async fn begin(leases: &Leases, tenant: TenantId, lease: &LeaseRecord, reason: &str) -> Result<()> {
-    let Some((mut grant, resource)) = ours(leases, tenant, lease).await? else { return Ok(()) };
+    let Some((mut grant, resource)) = ours(leases, tenant, lease).await? else { return Err(homeless()) };
     let now = grant.world().now();
     let ending = LeaseRecord {
         state: LeaseState::Revoking,
@@ -146,19 +171,14 @@ pub(crate) async fn end(leases: &Leases, tenant: TenantId, id: Uuid) -> Result<(
     let gate = leases.gate();
     let mut tx = gate.db().tx(tenant).await?;
     let Some(mut lease) = sql::lease(&mut tx, id).await? else { return Ok(()) };
-    let Some(engine) = sql::engine(&mut tx, lease.engine.uuid()).await? else { return Ok(()) };
-    let keys = gate.seal().tenant(&mut tx).await?;
     let now = gate.world().now();
+    // Whatever fails from here on, it is not tried again before its time.
     if !sql::take(&mut tx, &lease, now, now.plus(ATTEMPT)).await? {
         return Ok(());
     }
     tx.commit().await?;
     lease.attempts += 1;
-    let told = match Target::open(&engine, tenant, &keys) {
-        Ok(target) => target.unmake(leases, tenant, &lease).await,
-        Err(error) => Err(error),
-    };
-    match told {
+    match unmake(leases, tenant, &lease).await {
         Ok(Unmade::Over) => over(leases, tenant, lease).await,
         Ok(Unmade::Until(when)) => {
             let why = "a session cannot be closed: it works until its time is over".to_owned();
@@ -170,6 +190,19 @@ pub(crate) async fn end(leases: &Leases, tenant: TenantId, id: Uuid) -> Result<(
             again(leases, tenant, lease, when, error.public().to_owned()).await
         }
     }
+}
+
+async fn unmake(leases: &Leases, tenant: TenantId, lease: &LeaseRecord) -> Result<Unmade> {
+    let gate = leases.gate();
+    let mut tx = gate.db().read(tenant).await?;
+    let engine = sql::engine(&mut tx, lease.engine.uuid()).await?.ok_or_else(homeless)?;
+    let keys = gate.seal().tenant(&mut tx).await?;
+    drop(tx);
+    Target::open(&engine, tenant, &keys)?.unmake(leases, tenant, lease).await
+}
+
+fn homeless() -> Error {
+    Error::internal("a lease without its engine or environment")
 }
 
 /// The target has confirmed it.
@@ -209,23 +242,31 @@ async fn again(
     tx.commit().await
 }
 
-/// Lets go of what people and service accounts hold that are no longer active.
-async fn roll_call(leases: &Leases) -> Result<()> {
+/// Lets go of what people and service accounts hold that are no longer active. Returns how many leases that were.
+async fn roll_call(leases: &Leases) -> Result<u64> {
+    let mut ending = 0;
     let mut after = (Uuid::nil(), Uuid::nil());
     loop {
         let mut tx = leases.gate().db().system_read().await?;
         let holders = sql::holders(&mut tx, after, ROUND).await?;
         drop(tx);
-        let Some(last) = holders.last().copied() else { return Ok(()) };
+        let Some(last) = holders.last().copied() else { return Ok(ending) };
         for (tenant, holder) in holders {
-            let tenant = Id::from_uuid(tenant);
-            if !leases.0.holders.active(tenant, Id::from_uuid(holder)).await? {
-                let which = Which { holder: Some(holder), ..Which::default() };
-                let_go(leases, tenant, which, "holder_disabled").await?;
+            match call(leases, Id::from_uuid(tenant), holder).await {
+                Ok(gone) => ending += gone,
+                Err(error) => tracing::warn!(%error, %holder, "whether a holder is there could not be found"),
             }
         }
         after = last;
     }
+}
+
+async fn call(leases: &Leases, tenant: TenantId, holder: Uuid) -> Result<u64> {
+    if leases.0.holders.active(tenant, Id::from_uuid(holder)).await? {
+        return Ok(0);
+    }
+    let which = Which { holder: Some(holder), ..Which::default() };
+    let_go(leases, tenant, which, "holder_disabled").await
 }
 
 /// Lets the leases that `which` means begin to end, on record.

@@ -11,5 +11,6 @@ mod verbs;
 
 pub use http::routes;
 pub use sql::{RotationRecord, RotatorRecord};
+pub(crate) use sql::{forget, under_way};
 pub use turning::Turner;
 pub use verbs::{Answered, Rotations};

@@ -148,6 +148,20 @@ pub(crate) async fn delete_rotator(tx: &mut Tx, secret: Uuid) -> Result<u64> {
         .execute(conn))
 }
 
+/// Lets go of what is known of a secret that goes: how it is rotated, and the rotations of it that are not over.
+pub(crate) async fn forget(tx: &mut Tx, secret: Uuid, now: Timestamp) -> Result<()> {
+    delete_rotator(tx, secret).await?;
+    execute!(tx, |conn, tenant| sqlx::query(
+        "UPDATE rotations SET state = 'done', sealed = NULL, next_at = NULL, ended_at = $3
+          WHERE tenant_id = $1 AND secret_id = $2 AND ended_at IS NULL"
+    )
+    .bind(tenant)
+    .bind(secret)
+    .bind(now.micros())
+    .execute(conn))
+    .map(drop)
+}
+
 /// When a secret is rotated next.
 pub(crate) async fn schedule(tx: &mut Tx, secret: Uuid, next: Option<Timestamp>) -> Result<()> {
     execute!(tx, |conn, tenant| sqlx::query(
@@ -327,6 +341,19 @@ pub(crate) async fn settle(tx: &mut Tx, rotation: &RotationRecord) -> Result<boo
     .execute(conn)
     })?;
     Ok(settled == 1)
+}
+
+/// Puts off what is due.
+pub(crate) async fn postpone(tx: &mut Tx, id: Uuid, now: Timestamp, until: Timestamp) -> Result<()> {
+    execute!(tx, |conn, tenant| sqlx::query(
+        "UPDATE rotations SET next_at = $4 WHERE tenant_id = $1 AND rotation_id = $2 AND next_at <= $3"
+    )
+    .bind(tenant)
+    .bind(id)
+    .bind(now.micros())
+    .bind(until.micros())
+    .execute(conn))
+    .map(drop)
 }
 
 /// Rotations that want doing, of any tenant.

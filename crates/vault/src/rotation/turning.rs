@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     Place, Value,
+    each::for_each,
     events::{NewEvent, emit},
     leases::{Target, engine_record},
     secrets::{door, sql as secrets, write},
@@ -55,23 +56,53 @@ impl Turner {
     /// When the database fails; what was done so far stays done.
     pub async fn round(&self) -> Result<()> {
         let gate = self.0.vault.gate();
+        if gate.seal().is_closed() {
+            return Ok(());
+        }
         let now = gate.world().now();
-        for (tenant, secret) in sql::scheduled(&mut gate.db().system_read().await?, now, ROUND).await? {
-            let caller = Caller::system(tenant, gate.world());
-            if let Err(error) = Box::pin(self.0.begin(&caller, secret, ("schedule", None))).await {
-                tracing::warn!(%error, %secret, "a scheduled rotation could not begin");
-                let mut tx = gate.db().tx(tenant).await?;
-                sql::schedule(&mut tx, secret, Some(now.plus(LONGEST_BACK_OFF))).await?;
-                tx.commit().await?;
+        let scheduled = sql::scheduled(&mut gate.db().system_read().await?, now, ROUND).await?;
+        for_each(scheduled, |(tenant, secret)| {
+            let rotations = self.0.clone();
+            async move {
+                if let Err(error) = Box::pin(scheduled_now(&rotations, tenant, secret)).await {
+                    tracing::warn!(%error, %secret, "a scheduled rotation could not begin");
+                }
             }
-        }
-        for (tenant, rotation) in sql::due(&mut gate.db().system_read().await?, now, ROUND).await? {
-            if let Err(error) = Box::pin(step(&self.0, tenant, rotation)).await {
+        })
+        .await;
+        let due = sql::due(&mut gate.db().system_read().await?, now, ROUND).await?;
+        for_each(due, |(tenant, rotation)| {
+            let rotations = self.0.clone();
+            async move {
+                let Err(error) = Box::pin(step(&rotations, tenant, rotation)).await else { return };
                 tracing::warn!(%error, %rotation, "a rotation could not be brought forward");
+                if let Err(error) = postpone(&rotations, tenant, rotation).await {
+                    tracing::warn!(%error, %rotation, "a rotation could not be put off");
+                }
             }
-        }
+        })
+        .await;
         Ok(())
     }
+}
+
+/// Begins a rotation whose time has come. Where it cannot, it is tried again later: that is on record first.
+async fn scheduled_now(rotations: &Rotations, tenant: TenantId, secret: Uuid) -> Result<()> {
+    let gate = rotations.vault.gate();
+    let mut tx = gate.db().tx(tenant).await?;
+    sql::schedule(&mut tx, secret, Some(gate.world().now().plus(LONGEST_BACK_OFF))).await?;
+    tx.commit().await?;
+    let caller = Caller::system(tenant, gate.world());
+    rotations.begin(&caller, secret, ("schedule", None)).await.map(drop)
+}
+
+/// What nothing can be done for now makes room for others.
+async fn postpone(rotations: &Rotations, tenant: TenantId, rotation: Uuid) -> Result<()> {
+    let gate = rotations.vault.gate();
+    let now = gate.world().now();
+    let mut tx = gate.db().tx(tenant).await?;
+    sql::postpone(&mut tx, rotation, now, now.plus(ATTEMPT)).await?;
+    tx.commit().await
 }
 
 /// What came of applying a value.
@@ -93,26 +124,40 @@ pub(crate) async fn step(rotations: &Rotations, tenant: TenantId, id: Uuid) -> R
     if !sql::take(&mut tx, &rotation, now, now.plus(ATTEMPT)).await? {
         return Ok(());
     }
+    // Whatever fails from here on, it is not tried again before its time.
+    tx.commit().await?;
     rotation.attempts += 1;
     if rotation.state == RotationState::Overlapping {
-        tx.commit().await?;
         return withdraw(rotations, tenant, rotation).await;
     }
-    let keys = gate.seal().tenant(&mut tx).await?;
-    let target = target(&mut tx, tenant, &keys, &rotation).await;
-    let old = old_value(&mut tx, &keys, &rotation).await?;
-    let sealed = rotation.sealed.as_deref().ok_or_else(|| Error::internal("a rotation without its value"))?;
-    let new = text(keys.open(&pending(tenant, id), sealed)?.expose())?;
-    tx.commit().await?;
-    let applied = match target {
-        Ok(target) => apply(target, &rotation.spec, &new, old.as_ref()).await,
-        Err(error) => Applied::Unknown(error),
+    let (new, applied) = match prepare(rotations, tenant, &rotation).await {
+        Ok((target, new, old)) => {
+            let applied = apply(target, &rotation.spec, &new, old.as_ref()).await;
+            (new, applied)
+        }
+        Err(error) => return again(rotations, tenant, rotation, &error).await,
     };
     match applied {
         Applied::Works => make_current(rotations, tenant, rotation, &new).await,
         Applied::TakenBack(error) => roll_back(rotations, tenant, rotation, &error).await,
         Applied::Unknown(error) => again(rotations, tenant, rotation, &error).await,
     }
+}
+
+/// Where the new value is to be in force, the new value, and the old one where there is one.
+async fn prepare(
+    rotations: &Rotations,
+    tenant: TenantId,
+    rotation: &RotationRecord,
+) -> Result<(Option<Target>, SecretString, Option<SecretString>)> {
+    let gate = rotations.vault.gate();
+    let mut tx = gate.db().read(tenant).await?;
+    let keys = gate.seal().tenant(&mut tx).await?;
+    let target = target(&mut tx, tenant, &keys, rotation).await?;
+    let old = old_value(&mut tx, &keys, rotation).await?;
+    let sealed = rotation.sealed.as_deref().ok_or_else(|| Error::internal("a rotation without its value"))?;
+    let new = text(keys.open(&pending(tenant, rotation.id), sealed)?.expose())?;
+    Ok((target, new, old))
 }
 
 async fn target(
@@ -162,7 +207,8 @@ async fn apply(
                 Ok(()) => Applied::TakenBack(error),
                 Err(error) => Applied::Unknown(error),
             },
-            None => Applied::TakenBack(error),
+            // It has the new password, which is nowhere else: nothing is to be taken back to.
+            None => Applied::Unknown(error),
         },
         Err(error) => Applied::Unknown(error),
     }
@@ -179,17 +225,24 @@ async fn make_current(
     let place = Place::Id(Id::from_uuid(rotation.secret));
     let (found, mut grant) = door::to_change(gate, &caller, Action::SecretRotate, &place).await?;
     let mut secret = found.secret;
+    let exposed = rotation.cause == "exposure" || secret.exposed_at.is_some();
     let value = Value::text(new.expose().to_owned())?;
     let version = write::add_version(&mut grant, &mut secret, &value, None).await?;
     let overlap = sql::rotator(grant.tx(), rotation.secret).await?.map(|rotator| rotator.overlap);
     let now = grant.world().now();
-    let turned = RotationRecord {
+    let overlapping = RotationRecord {
         state: RotationState::Overlapping,
         sealed: None,
         new_version: Some(version.version.into()),
         next_at: Some(now.plus(overlap.unwrap_or_default())),
         failure: None,
         ..rotation
+    };
+    let turned = if exposed {
+        // What strangers know is not read for a while longer.
+        RotationRecord { state: RotationState::Done, next_at: None, ended_at: Some(now), ..overlapping }
+    } else {
+        overlapping
     };
     if !sql::settle(grant.tx(), &turned).await? {
         return Ok(());

@@ -248,6 +248,8 @@ impl Rotations {
         marked.exposed_at = Some(grant.world().now());
         marked.updated_at = grant.world().now();
         crate::secrets::sql::update_secret(grant.tx(), &marked).await?;
+        let now = grant.world().now();
+        let links = crate::secrets::sql::revoke_links(grant.tx(), marked.id, now).await?;
         let event = NewEvent {
             kind: "SecretExposed",
             subject_kind: "secret",
@@ -257,7 +259,8 @@ impl Rotations {
             data: json!({ "case": case, "version": marked.current }),
         };
         emit(&mut grant, event).await?;
-        grant.commit(Done::with(json!({ "case": case, "version": marked.current }))).await
+        let detail = json!({ "case": case, "version": marked.current, "linksRevoked": links });
+        grant.commit(Done::with(detail)).await
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 use writ_crypto::SecretBytes;
 use writ_gate::{Done, Grant, Receipt};
-use writ_kernel::{Action, Caller, Error, Id, Result};
+use writ_kernel::{Action, Caller, Error, Id, Kind, Result};
 
 use super::{
     door,
@@ -11,7 +11,7 @@ use super::{
     path::{Folder, SecretPath},
     sql, write,
 };
-use crate::Vault;
+use crate::{Vault, rotation};
 
 /// What is to be known from now on; what is `None` stays.
 #[derive(Default)]
@@ -130,13 +130,16 @@ impl Vault {
         Ok((secret, receipt))
     }
 
-    /// Destroys a secret with all its versions, bindings and links.
+    /// Destroys a secret with all its versions, bindings and links, and what says how it is rotated.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`; `Conflict` with `rotating` while a new value is on its way to where it is used.
     pub async fn destroy(&self, caller: &Caller, place: &Place) -> Result<Receipt> {
         let (found, mut grant) = door::to_change(self.gate(), caller, Action::SecretDestroy, place).await?;
-        sql::delete_secret(grant.tx(), found.secret.id).await?;
+        match remove(&mut grant, &found.secret).await {
+            Err(error) if error.kind() == Kind::Conflict => return Err(grant.refuse(error).await),
+            removed => removed?,
+        }
         grant.commit(Done::with(json!({ "version": found.secret.current }))).await
     }
 }
@@ -146,7 +149,7 @@ impl Vault {
     /// many there were.
     ///
     /// # Errors
-    /// When the database fails.
+    /// `Conflict` with `rotating` while one of them is being rotated; when the database fails.
     pub async fn clear(
         &self,
         grant: &mut Grant,
@@ -163,11 +166,23 @@ impl Vault {
                 let secret = sql::secret_at(grant.tx(), environment, &path.parse()?).await?;
                 let secret =
                     secret.ok_or_else(|| Error::internal("a secret vanished while it was cleared"))?;
-                sql::delete_secret(grant.tx(), secret.id).await?;
+                remove(grant, &secret).await?;
                 cleared += 1;
             }
         }
     }
+}
+
+/// Removes a secret and how it is rotated.
+async fn remove(grant: &mut Grant, secret: &SecretRecord) -> Result<()> {
+    if rotation::under_way(grant.tx(), secret.id.uuid()).await? {
+        // Its new value may be in force already, and would be nowhere.
+        let error = Error::conflict("rotating", format!("the secret `{}` is being rotated", secret.path));
+        return Err(error.hint("wait until its rotation is over"));
+    }
+    let now = grant.world().now();
+    rotation::forget(grant.tx(), secret.id.uuid(), now).await?;
+    sql::delete_secret(grant.tx(), secret.id).await
 }
 
 /// Takes over what is stated, and tells what that was. What is stated is assumed no longer.

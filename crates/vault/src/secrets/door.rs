@@ -9,6 +9,9 @@ use super::{
     sql,
 };
 
+/// What there is none of, for who may not know whether a path where they would store something is taken.
+pub(crate) const UNKNOWN: &str = "environment";
+
 /// A secret and where it is.
 pub(crate) struct Found {
     pub(crate) secret: SecretRecord,
@@ -48,12 +51,23 @@ pub(crate) async fn to_change(
     action: Action,
     place: &Place,
 ) -> Result<(Found, Grant)> {
+    to_change_what(gate, caller, action, place, "secret").await
+}
+
+/// [`to_change`], where who may not know of the secret is told that there is no such `what`.
+pub(crate) async fn to_change_what(
+    gate: &Gate,
+    caller: &Caller,
+    action: Action,
+    place: &Place,
+    what: &'static str,
+) -> Result<(Found, Grant)> {
     let mut entry = gate.enter(caller, action).await?;
     let Some(found) = find_to_change(entry.tx(), place).await? else {
-        return Err(entry.not_found("secret").await);
+        return Err(entry.not_found(what).await);
     };
     if !may_know(&entry, action, &found.resource())? {
-        return Err(entry.not_found("secret").await);
+        return Err(entry.not_found(what).await);
     }
     let grant = entry.admit(found.resource()).await?;
     Ok((found, grant))

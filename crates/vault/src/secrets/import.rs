@@ -53,10 +53,10 @@ impl Vault {
     async fn write_another(&self, caller: &Caller, id: Id<Secret>, value: Value) -> Result<(Fared, Receipt)> {
         let mut entry = self.gate().enter(caller, Action::SecretWrite).await?;
         let Some(found) = door::find_to_change(entry.tx(), &Place::Id(id)).await? else {
-            return Err(entry.not_found("secret").await);
+            return Err(entry.not_found(door::UNKNOWN).await);
         };
         if !door::may_know(&entry, Action::SecretWrite, &found.resource())? {
-            return Err(entry.not_found("secret").await);
+            return Err(entry.not_found(door::UNKNOWN).await);
         }
         let readable = entry.permits(Action::SecretRead, &found.resource())?;
         let mut grant = entry.admit(found.resource()).await?;
@@ -64,10 +64,9 @@ impl Vault {
         if let Err(error) = write::writable(&secret, None) {
             return Err(grant.refuse(error).await);
         }
-        let current = sql::version(grant.tx(), secret.id, secret.current).await?;
-        if let Some(current) =
-            current.filter(|current| readable && current.absent(secret.updated_at).is_none())
-        {
+        let (current, now) =
+            (sql::version(grant.tx(), secret.id, secret.current).await?, grant.world().now());
+        if let Some(current) = current.filter(|current| readable && current.absent(now).is_none()) {
             let sealed = sql::sealed(grant.tx(), secret.id, secret.current).await?;
             let known = write::open(grant.keys(), secret.id, secret.current, &sealed)?;
             if current.format == value.format && known.ct_eq(value.bytes.expose()) {
@@ -76,6 +75,7 @@ impl Vault {
             }
         }
         let version = write::add_version(&mut grant, &mut secret, &value, None).await?;
+        write::tell(&mut grant, &secret).await?;
         let receipt = grant.commit(Done::with(json!({ "version": version.version }))).await?;
         Ok((Fared::Updated(id), receipt))
     }

@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use uuid::Uuid;
 use writ_gate::{Done, ReadGrant, Receipt};
 use writ_kernel::{Action, Caller, Id, Principal, Result, Timestamp};
 
@@ -10,7 +11,7 @@ use super::{
     model::{Place, SecretRecord},
     sql, write,
 };
-use crate::Vault;
+use crate::{Vault, readers::Tally};
 
 /// Nobody has read it for so long: it is stale.
 pub(crate) const STALE: Duration = Duration::from_hours(30 * 24);
@@ -102,7 +103,6 @@ impl Vault {
     /// # Errors
     /// `NotFound`.
     pub async fn insights(&self, caller: &Caller, place: &Place) -> Result<(Insights, Receipt)> {
-        self.write_readers().await?;
         let mut entry = self.gate().enter_to_read(caller, Action::SecretList).await?;
         let Some(found) = door::find(entry.tx(), place).await? else {
             return Err(entry.not_found("secret").await);
@@ -115,13 +115,39 @@ impl Vault {
         let (secret, at) = (found.secret, grant.world().now());
         let strength = if readable { judge(&mut grant, &secret).await? } else { Strength::Unknown };
         let readers: Vec<_> = sql::readers::of(grant.tx(), secret.id).await?;
-        let readers: Vec<_> = readers.into_iter().map(sql::readers::ReaderRow::parse).collect();
+        let readers = readers.into_iter().map(sql::readers::ReaderRow::parse).collect();
+        let readers = with_waiting(readers, self.0.readers.of(grant.keys().tenant(), secret.id));
         let seen = readers.first().map_or(secret.created_at, |reader| reader.last_at);
         let stale = at.since(seen) >= STALE;
         let due = secret.due_at().is_some_and(|due| due <= at);
         let receipt = grant.record(Done::plain()).await?;
         Ok((Insights { secret, strength, readers, stale, due, at }, receipt))
     }
+}
+
+/// Readers that are written down, with what is not written down yet; the latest first.
+fn with_waiting(mut readers: Vec<Reader>, waiting: Vec<(Uuid, Tally)>) -> Vec<Reader> {
+    for (principal, tally) in waiting {
+        let principal = Id::from_uuid(principal);
+        let reads = u64::try_from(tally.reads).unwrap_or(0);
+        match readers.iter_mut().find(|reader| reader.principal == principal) {
+            Some(known) => {
+                known.reads += reads;
+                known.last_at = known.last_at.max(tally.last_at);
+                known.last_version = tally.version;
+            }
+            None => readers.push(Reader {
+                principal,
+                kind: tally.kind.to_owned(),
+                reads,
+                first_at: tally.first_at,
+                last_at: tally.last_at,
+                last_version: tally.version,
+            }),
+        }
+    }
+    readers.sort_by_key(|reader| std::cmp::Reverse(reader.last_at));
+    readers
 }
 
 async fn judge(grant: &mut ReadGrant, secret: &SecretRecord) -> Result<Strength> {

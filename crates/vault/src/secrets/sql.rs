@@ -306,6 +306,19 @@ pub(crate) async fn update_secret(tx: &mut Tx, secret: &SecretRecord) -> Result<
     Ok(())
 }
 
+/// Takes back every link to a secret. Returns how many there were.
+pub(crate) async fn revoke_links(tx: &mut Tx, id: Id<Secret>, now: Timestamp) -> Result<u64> {
+    execute!(tx, |conn, tenant| {
+        sqlx::query(
+            "UPDATE secret_links SET revoked_at = $3 WHERE tenant_id = $1 AND secret_id = $2 AND revoked_at IS NULL",
+        )
+        .bind(tenant)
+        .bind(id.uuid())
+        .bind(now.micros())
+        .execute(conn)
+    })
+}
+
 /// Removes a secret with all that hangs on it.
 pub(crate) async fn delete_secret(tx: &mut Tx, id: Id<Secret>) -> Result<()> {
     macro_rules! gone {

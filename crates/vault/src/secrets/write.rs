@@ -73,20 +73,33 @@ impl Vault {
     /// # Errors
     /// `Conflict` with `secret_exists`; `NotFound` for an environment the caller may not know.
     pub async fn create(&self, caller: &Caller, new: NewSecret) -> Result<(SecretRecord, Receipt)> {
+        self.create_over(caller, new, None).await
+    }
+
+    /// [`Vault::create`] by somebody who thinks that `cas` is the current version.
+    async fn create_over(
+        &self,
+        caller: &Caller,
+        new: NewSecret,
+        cas: Option<u32>,
+    ) -> Result<(SecretRecord, Receipt)> {
         let owner = self.answerable(caller, new.facts.owner).await?;
         let mut entry = self.gate().enter(caller, Action::SecretCreate).await?;
         let environment = match door::environment(entry.tx(), caller, new.environment.as_deref()).await {
             Ok(Some(environment)) => environment,
-            Ok(None) => return Err(entry.not_found("environment").await),
+            Ok(None) => return Err(entry.not_found(door::UNKNOWN).await),
             Err(error) => return Err(entry.refuse(error).await),
         };
         let (digest, key) = (digest(&new), new.key.clone());
         let (mut secret, value) = record(self, caller, &environment, owner, new, entry.keys())?;
         let resource = Resource { id: None, ..secret.resource(environment) };
         if !door::may_know(&entry, Action::SecretCreate, &resource)? {
-            return Err(entry.not_found("environment").await);
+            return Err(entry.not_found(door::UNKNOWN).await);
         }
         let mut grant = entry.admit(resource).await?;
+        if cas.is_some_and(|cas| cas != 0) {
+            return Err(grant.refuse(conflict()).await);
+        }
         if let Some(key) = &key
             && let Some(known) = sql::request(grant.tx(), caller.principal, key).await?
         {
@@ -115,8 +128,18 @@ impl Vault {
         caller: &Caller,
         new: NewVersion,
     ) -> Result<(SecretRecord, VersionRecord, Receipt)> {
+        self.write_to(caller, new, "secret").await
+    }
+
+    /// [`Vault::write`], where who may not know of the secret is told that there is no such `what`.
+    async fn write_to(
+        &self,
+        caller: &Caller,
+        new: NewVersion,
+        what: &'static str,
+    ) -> Result<(SecretRecord, VersionRecord, Receipt)> {
         let (found, mut grant) =
-            door::to_change(self.gate(), caller, Action::SecretWrite, &new.place).await?;
+            door::to_change_what(self.gate(), caller, Action::SecretWrite, &new.place, what).await?;
         let mut secret = found.secret;
         if let Err(error) = writable(&secret, new.cas) {
             return Err(grant.refuse(error).await);
@@ -150,15 +173,10 @@ impl Vault {
             (Some(environment), Some(value), true) => {
                 let place = Place::Path(environment.id, new.path);
                 let new = NewVersion { place, value, cas, restored_from: None };
-                let (secret, _, receipt) = self.write(caller, new).await?;
+                let (secret, _, receipt) = self.write_to(caller, new, door::UNKNOWN).await?;
                 Ok((secret, receipt))
             }
-            (_, value, _) => {
-                if cas.is_some_and(|cas| cas != 0) {
-                    return Err(conflict());
-                }
-                self.create(caller, NewSecret { value, ..new }).await
-            }
+            (_, value, _) => self.create_over(caller, NewSecret { value, ..new }, cas).await,
         }
     }
 
@@ -183,6 +201,10 @@ impl Vault {
         };
         if let Some(absence) = earlier.absent(grant.world().now()) {
             return Err(grant.refuse(absence.error()).await);
+        }
+        if secret.exposed_at.is_some() && to == secret.current {
+            let error = Error::conflict("version_exposed", "strangers know the value of this version");
+            return Err(grant.refuse(error.hint("write a new value")).await);
         }
         let sealed = sql::sealed(grant.tx(), secret.id, to).await?;
         let bytes = open(grant.keys(), secret.id, to, &sealed)?;
@@ -232,6 +254,10 @@ pub(crate) async fn add_version(
     let place = cell(grant.tenant(), secret.id, number);
     let sealed = grant.keys().seal(grant.world(), &place, value.bytes.expose());
     sql::insert_version(grant.tx(), secret.id, &version, &sealed).await?;
+    if secret.exposed_at.is_some() {
+        // Strangers know it: nobody is given it any more.
+        sql::set_deleted(grant.tx(), secret.id, secret.current, Some(now)).await?;
+    }
     secret.current = number;
     secret.oldest = secret.oldest.max(1).max((number + 1).saturating_sub(secret.kept()));
     sql::trim(grant.tx(), secret.id, secret.oldest).await?;
@@ -242,7 +268,7 @@ pub(crate) async fn add_version(
 }
 
 /// Tells consumers that there is a new version. Comes last before the commit.
-async fn tell(grant: &mut Grant, secret: &SecretRecord) -> Result<()> {
+pub(crate) async fn tell(grant: &mut Grant, secret: &SecretRecord) -> Result<()> {
     let event = NewEvent {
         kind: "SecretRotated",
         subject_kind: "secret",

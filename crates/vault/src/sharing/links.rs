@@ -127,6 +127,10 @@ impl Vault {
         let mut grant = self.admit_bearer(&bearer, id).await?;
         let link = sql::link(grant.tx(), id).await?.ok_or_else(unknown)?;
         let now = grant.world().now();
+        // Again, now that nobody else tries: however many did at the same time, only so many are told whether it fits.
+        if let Err(error) = password::not_paused(&link, now) {
+            return Err(grant.refuse(error).await);
+        }
         if !fits {
             sql::count_failure(grant.tx(), id, now).await?;
             let refusal = Done::with(json!({ "code": "invalid_password" })).outcome(Outcome::Refuse);
@@ -174,9 +178,20 @@ impl Vault {
     ) -> Result<bool> {
         let mut tx = self.gate().db().read(bearer.tenant).await?;
         let link = sql::link(&mut tx, id).await?.ok_or_else(unknown)?;
-        let keys = self.gate().seal().tenant(&mut tx).await?;
+        if !link.has_password() {
+            return Ok(true);
+        }
+        let secret = match link.secret {
+            Some(secret) => secrets::secret(&mut tx, secret).await?,
+            None => None,
+        };
+        let (keys, now) = (self.gate().seal().tenant(&mut tx).await?, self.gate().world().now());
         drop(tx);
-        match password::fits(&keys, &link, password, self.gate().world().now()).await {
+        let tried = match standing(&link, secret, now) {
+            Ok(_) => password::fits(&keys, &link, password, now).await,
+            Err(error) => Err(error),
+        };
+        match tried {
             Err(error) if error.kind() != ErrorKind::Internal => {
                 Err(self.gate().enter(bearer, Action::SecretReceive).await?.refuse(error).await)
             }

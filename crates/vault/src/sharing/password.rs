@@ -12,6 +12,8 @@ use super::model::LinkRecord;
 
 /// One derivation at a time: each takes 64 MiB.
 static TURN: Semaphore = Semaphore::const_new(1);
+/// So many derivations wait at most: whoever comes then is told to come again.
+static QUEUE: Semaphore = Semaphore::const_new(32);
 /// So many wrong passwords in a row, and nobody may try for a while.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_mins(15);
@@ -36,6 +38,9 @@ impl Derived {
 }
 
 async fn derive(password: SecretString, salt: [u8; SALT]) -> Result<Derived> {
+    let Ok(_place) = QUEUE.try_acquire() else {
+        return Err(Error::exhausted("busy", "too many passwords are being tried", Duration::from_secs(5)));
+    };
     let _turn = TURN.acquire().await.map_err(|_| Error::internal("a semaphore was closed"))?;
     let derived = spawn_blocking(move || password::derive(&password, &salt, password::Params::default()));
     let key = derived.await.map_err(|error| Error::internal("a derivation broke off").because(error))??;
@@ -56,17 +61,26 @@ pub(super) async fn fits(
     let password = password
         .filter(|password| password.len() <= LONGEST)
         .ok_or_else(|| Error::invalid("password_required", "this link takes a password").at("password"))?;
-    if let Some(failed_at) = link.failed_at.filter(|_| link.failed >= TRIES) {
-        let until = failed_at.plus(PAUSE);
-        if now < until {
-            return Err(Error::exhausted("too_many_passwords", "too many wrong passwords", until.since(now)));
-        }
-    }
+    not_paused(link, now)?;
     let stored = keys.open(&cell(keys.tenant(), link.id), sealed)?;
     let salt =
         stored.expose().first_chunk::<SALT>().ok_or_else(|| Error::internal("a password too short"))?;
     let shown = derive(password, *salt).await?;
     Ok(stored.ct_eq(shown.0.expose()))
+}
+
+/// Whether passwords may be tried now.
+///
+/// # Errors
+/// `Exhausted` after too many wrong ones.
+pub(super) fn not_paused(link: &LinkRecord, now: Timestamp) -> Result<()> {
+    let until = link.failed_at.filter(|_| link.failed >= TRIES).map(|failed_at| failed_at.plus(PAUSE));
+    match until.filter(|until| now < *until) {
+        Some(until) => {
+            Err(Error::exhausted("too_many_passwords", "too many wrong passwords", until.since(now)))
+        }
+        None => Ok(()),
+    }
 }
 
 fn cell(tenant: TenantId, link: Id<Link>) -> Vec<u8> {

@@ -108,6 +108,23 @@ on_both! {
         assert_eq!(open(&stage, &token, right).await.json()["value"], "one");
     }
 
+    async fn of_many_passwords_tried_at_once_only_so_many_are_answered(db: &TestDb) {
+        let stage = Stage::over(db).await;
+        let id = stage.store("a", "one").await;
+        let (_, token) = share(&stage, &id, &[("password", json!("open sesame"))]).await;
+        let tries = (0..8).map(|_| {
+            let (app, path) = (stage.app.clone(), format!("/api/v1/share/{token}"));
+            let wrong = json!({ "password": "open barley" });
+            tokio::spawn(async move { app.anonymous(Method::POST, &path, &wrong).await.status.as_u16() })
+        });
+        let mut statuses = Vec::new();
+        for attempt in tries.collect::<Vec<_>>() {
+            statuses.push(attempt.await.unwrap());
+        }
+        statuses.sort_unstable();
+        assert_eq!(statuses, [400, 400, 400, 400, 400, 429, 429, 429]);
+    }
+
     async fn who_may_not_read_a_secret_may_not_share_it(db: &TestDb) {
         let stage = Stage::over(db).await;
         let id = stage.store("a", "one").await;

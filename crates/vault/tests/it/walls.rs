@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::json;
 use writ_store::{on_both, testing::TestDb};
+use writ_vault::{NewSecret, Value};
 
 use crate::stage::Stage;
 
@@ -37,6 +38,22 @@ on_both! {
         assert_eq!(stage.get(dev, "/api/v1/secrets/folders?environment=prod").await.status, 404);
         let wanted = json!({ "name": "mine", "value": "x", "environment": "prod" });
         assert_eq!(stage.post(dev, "/api/v1/secrets", &wanted).await.status, 404);
+    }
+
+    async fn storing_or_importing_does_not_tell_which_paths_of_prod_are_taken(db: &TestDb) {
+        let stage = Stage::over(db).await;
+        stage.store_in("prod", "taken", "x").await;
+        let mut told = Vec::new();
+        for path in ["taken", "free"] {
+            let new = || {
+                let value = Value::text("y".to_owned()).unwrap();
+                NewSecret::new(Some("prod".to_owned()), path.parse().unwrap(), Some(value))
+            };
+            let put = stage.vault.put(&stage.dev.caller, new(), Some(1)).await.unwrap_err();
+            let imported = stage.vault.import(&stage.dev.caller, new()).await.unwrap_err();
+            told.push([put, imported].map(|error| (error.code(), error.public().to_owned())));
+        }
+        assert_eq!(told[0], told[1]);
     }
 
     async fn another_tenant_has_no_such_secret(db: &TestDb) {

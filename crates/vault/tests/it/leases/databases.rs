@@ -131,6 +131,8 @@ on_both! {
         target.resume().await;
         stage.round().await;
         let id = leases["items"][0]["id"].as_str().unwrap();
+        assert_eq!(stage.lease(id).await["state"], "revoking", "it may be being made still");
+        stage.later(Duration::from_mins(3)).await;
         assert_eq!(stage.lease(id).await["state"], "ended");
         assert_eq!(stage.said().await[..2], ["vault.leases.create fail", "vault.leases.create intent"]);
     }
@@ -197,7 +199,7 @@ on_both! {
         let (mut stage, target) = (Stage::over(db).await, Target::start().await);
         let engine = stage.engine(&target).await;
         let role = json!({ "spec": { "kind": "postgres",
-            "creation": "CREATE ROLE {{name}} LOGIN PASSWORD {{password}}" } });
+            "creation": "CREATE ROLE {{name}} LOGIN PASSWORD {{password}} VALID UNTIL {{expiration}}" } });
         let path = format!("/api/v1/engines/{engine}/roles/writer");
         stage.ask(&stage.sam, Method::PUT, &path, &role, 200).await;
         let (reader, _) = stage.borrow(&stage.ann, &engine, &target).await;
@@ -229,7 +231,7 @@ on_both! {
             "credential": writ_targets::testing::PASSWORD });
         let engine = stage.ask(&stage.sam, Method::POST, "/api/v1/engines", &in_production, 201).await;
         let role = json!({ "spec": { "kind": "postgres",
-            "creation": "CREATE ROLE {{name}} LOGIN PASSWORD {{password}}" } });
+            "creation": "CREATE ROLE {{name}} LOGIN PASSWORD {{password}} VALID UNTIL {{expiration}}" } });
         let path = format!("/api/v1/engines/{}/roles/reader", engine["id"].as_str().unwrap());
         stage.ask(&stage.sam, Method::PUT, &path, &role, 200).await;
         let wanted = json!({ "engine": engine["id"], "role": "reader" });
@@ -291,14 +293,15 @@ on_both! {
         let path = format!("/api/v1/engines/{engine}/roles/odd");
         for spec in [
             json!({ "kind": "postgres", "creation": "CREATE ROLE {{name}}" }),
+            json!({ "kind": "postgres", "creation": "CREATE ROLE {{name}} PASSWORD {{password}}" }),
             json!({ "kind": "postgres", "creation": "CREATE ROLE 'x{{name}}' PASSWORD {{password}}" }),
-            json!({ "kind": "postgres", "creation": "CREATE ROLE {{name}} PASSWORD {{password}}",
+            json!({ "kind": "postgres", "creation": "CREATE ROLE {{name}} PASSWORD {{password}} VALID UNTIL {{expiration}}",
                 "revocation": "DROP ROLE x" }),
             json!({ "kind": "tokens", "scopes": ["*"] }),
         ] {
             stage.ask(&stage.sam, Method::PUT, &path, &json!({ "spec": spec }), 400).await;
         }
-        let spec = json!({ "kind": "postgres", "creation": "CREATE ROLE {{name}} PASSWORD {{password}}" });
+        let spec = json!({ "kind": "postgres", "creation": "CREATE ROLE {{name}} PASSWORD {{password}} VALID UNTIL {{expiration}}" });
         let long = json!({ "spec": spec, "maxTtlSeconds": 86_401 });
         stage.ask(&stage.sam, Method::PUT, &path, &long, 400).await;
     }

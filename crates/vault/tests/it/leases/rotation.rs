@@ -9,7 +9,7 @@ use writ_store::{on_both, testing::TestDb};
 use writ_targets::testing::Target;
 use writ_testkit::App;
 use writ_vault::{
-    NewSecret, Place, Value, Vault,
+    Fate, NewSecret, NewVersion, Place, Value, Vault,
     ports::{Boxed, People},
     rotation::{Rotations, Turner, routes},
 };
@@ -115,6 +115,42 @@ on_both! {
         assert!(works(&target.login("app", "the first one")).await);
     }
 
+    async fn a_new_password_is_kept_where_there_is_no_old_one_to_go_back_to(db: &TestDb) {
+        let (stage, target) = (Stage::over(db).await, Target::start().await);
+        let engine = stage.engine(&target).await;
+        run(&target.superuser(), "CREATE ROLE app NOLOGIN PASSWORD 'the first one'").await.unwrap();
+        let turning = Turning::of(&stage, "the first one").await;
+        turning.rotator(&stage, &json!({ "kind": "postgres", "engine": engine, "username": "app" })).await;
+        let place = Place::Id(turning.secret);
+        turning.vault.treat(&stage.sam.caller, &place, &[1], Fate::Destroy).await.unwrap();
+        assert_eq!(turning.rotate(&stage, 200).await["state"], "pending");
+        let error = turning.vault.destroy(&stage.sam.caller, &place).await.unwrap_err();
+        assert_eq!(error.code(), "rotating");
+        run(&target.superuser(), "ALTER ROLE app LOGIN").await.unwrap();
+        stage.house.advance(Duration::from_secs(2));
+        turning.turner.round().await.unwrap();
+        let new = turning.read(&stage, None).await.unwrap();
+        assert!(works(&target.login("app", &new)).await);
+        turning.vault.destroy(&stage.sam.caller, &place).await.unwrap();
+        turning.turner.round().await.unwrap();
+    }
+
+    async fn a_value_written_over_an_exposed_one_leaves_nothing_of_it_to_read(db: &TestDb) {
+        let stage = Stage::over(db).await;
+        let turning = Turning::of(&stage, "known to strangers").await;
+        let wanted = json!({ "secrets": [turning.secret] });
+        let exposure = turning.ask(&stage, Method::POST, "/api/v1/exposures", &wanted, 200).await;
+        assert_eq!(exposure["byHand"], json!([turning.secret]));
+        let place = Place::Id(turning.secret);
+        let back = turning.vault.roll_back(&stage.sam.caller, &place, 1, None).await;
+        assert_eq!(back.unwrap_err().code(), "version_exposed");
+        let value = Value::text("new".to_owned()).unwrap();
+        let new = NewVersion { place, value, cas: None, restored_from: None };
+        turning.vault.write(&stage.sam.caller, new).await.unwrap();
+        assert_eq!(turning.read(&stage, None).await.unwrap(), "new");
+        assert!(turning.read(&stage, Some(1)).await.is_none());
+    }
+
     async fn what_is_exposed_is_reissued_and_told_under_one_case(db: &TestDb) {
         let (stage, target) = (Stage::over(db).await, Target::start().await);
         let engine = stage.engine(&target).await;
@@ -125,6 +161,8 @@ on_both! {
         let exposure = turning.ask(&stage, Method::POST, "/api/v1/exposures", &wanted, 200).await;
         assert_eq!((&exposure["leases"], &exposure["byHand"]), (&json!(1), &json!([])));
         assert_eq!(turning.read(&stage, None).await.unwrap().len(), 40);
+        assert!(turning.read(&stage, Some(1)).await.is_none(), "what strangers know is not read for a while longer");
+        assert_eq!(exposure["rotations"][0]["state"], "done");
         assert_eq!(stage.lease(&lease).await["state"], "revoking");
         let feed = stage.ask(&stage.sam, Method::GET, "/api/v1/events", &Json::Null, 200).await;
         let of_case = feed["items"].as_array().unwrap().iter().filter(|it| it["data"]["case"] == exposure["case"]);

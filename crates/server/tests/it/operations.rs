@@ -18,11 +18,16 @@ pub(crate) struct Operation {
     pub(crate) open: bool,
     /// The content type of its body, if it has one.
     pub(crate) body: Option<String>,
+    /// Whether it can do without.
+    pub(crate) bare: bool,
+    /// What the document says of a body in JSON, with every value made up: of the right form, and perhaps of no sense.
+    made_up: Value,
 }
+
+static ALL: OnceCell<Vec<Operation>> = OnceCell::const_new();
 
 /// Every operation of the document.
 pub(crate) async fn all() -> &'static [Operation] {
-    static ALL: OnceCell<Vec<Operation>> = OnceCell::const_new();
     ALL.get_or_init(|| async { read(&serde_json::from_str(&writ_server::openapi().await.unwrap()).unwrap()) })
         .await
 }
@@ -32,12 +37,15 @@ fn read(document: &Value) -> Vec<Operation> {
     for (route, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let content = operation["requestBody"]["content"].as_object();
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
             operations.push(Operation {
                 id: operation["operationId"].as_str().unwrap().to_owned(),
                 method: method.to_uppercase().parse().unwrap(),
                 route: route.clone(),
                 open: operation["security"] == json!([{}]),
                 body: content.and_then(|content| content.keys().next().cloned()),
+                bare: operation["requestBody"]["required"] != json!(true),
+                made_up: made_up(document, schema),
             });
         }
     }
@@ -46,6 +54,42 @@ fn read(document: &Value) -> Vec<Operation> {
     ids.dedup();
     assert_eq!(ids.len(), operations.len(), "operation ids are unique");
     operations
+}
+
+/// The least that fits a schema.
+fn made_up(document: &Value, schema: &Value) -> Value {
+    let parts = |name: &str| schema[name].as_array().cloned().unwrap_or_default();
+    if let Some(name) = schema["$ref"].as_str().and_then(|name| name.rsplit('/').next()) {
+        return made_up(document, &document["components"]["schemas"][name]);
+    }
+    let mut whole: Vec<Value> = parts("allOf").iter().map(|part| made_up(document, part)).collect();
+    if let Some(first) = whole.pop() {
+        return whole.into_iter().fold(first, |mut sum, part| {
+            part.as_object().unwrap().iter().for_each(|(name, value)| sum[name] = value.clone());
+            sum
+        });
+    }
+    if let Some(one) = [parts("oneOf"), parts("anyOf")].concat().iter().find(|it| it["type"] != "null") {
+        return made_up(document, one);
+    }
+    if let Some(first) = parts("enum").first() {
+        return first.clone();
+    }
+    let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str());
+    match (kind, schema["format"].as_str()) {
+        (Some("object"), _) => {
+            let names = parts("required");
+            let names = names.iter().filter_map(Value::as_str);
+            names.map(|name| (name.to_owned(), made_up(document, &schema["properties"][name]))).collect()
+        }
+        (Some("array"), _) => json!([]),
+        (Some("string"), Some("uuid")) => json!(NOTHING),
+        (Some("string"), Some("date-time")) => json!(soon()),
+        (Some("string"), _) => json!("x"),
+        (Some("integer" | "number"), _) => json!(1),
+        (Some("boolean"), _) => json!(false),
+        _ => Value::Null,
+    }
 }
 
 impl Operation {
@@ -63,6 +107,37 @@ impl Operation {
         self.body.as_deref() == Some("application/json")
     }
 
+    /// Of the vault and the keys: what is asked for here is of the right form, and there is not always such a thing.
+    pub(crate) fn is_loose(&self) -> bool {
+        const LOOSE: &[&str] = &[
+            "bindings",
+            "decrypt",
+            "encrypt",
+            "engines",
+            "errands",
+            "event-hooks",
+            "events",
+            "exposures",
+            "fields",
+            "keys",
+            "leases",
+            "qrng",
+            "rotators",
+            "secrets",
+            "share",
+            "sign",
+            "transit",
+            "usage",
+            "vault",
+            "verify",
+            "audit-logs",
+            "rate-limit",
+        ];
+        let room = self.route.strip_prefix("/api/v1/").and_then(|rest| rest.split('/').next());
+        room.is_some_and(|room| LOOSE.contains(&room))
+            || ["release_lock", "validate_connection"].contains(&self.id.as_str())
+    }
+
     /// For runners: called with the token of a run, which only the scheduler gives out.
     pub(crate) fn is_of_runs(&self) -> bool {
         self.route.starts_with("/runner/")
@@ -70,7 +145,13 @@ impl Operation {
 
     /// A request that is well formed, with the ids of `things`.
     pub(crate) fn request(&self, server: &Server, things: &Things) -> RequestBuilder {
-        let request = server.request(self.method.clone(), &self.path(things.of(&self.id)));
+        let thing = match self.route.strip_prefix("/api/v1/") {
+            Some(route) if route.contains("secret}") || route.contains("by-secret/{") => &things.secret,
+            Some(route) if route.starts_with("secrets/{") => &things.secret,
+            Some(route) if route.starts_with("keys/{") => &things.named_key,
+            _ => things.of(&self.id),
+        };
+        let request = server.request(self.method.clone(), &self.path(thing));
         match self.body.as_deref() {
             None => request,
             Some("application/json") => request.json(&body(&self.id, things)),
@@ -98,6 +179,8 @@ pub(crate) struct Things {
     pub(crate) spare: String,
     pub(crate) configuration: String,
     pub(crate) deployment: String,
+    pub(crate) secret: String,
+    pub(crate) named_key: String,
     /// A record of evidence that its log contains.
     pub(crate) record: String,
     /// The name of the evidence log.
@@ -145,6 +228,10 @@ impl Things {
         let configuration = id(&answer.json());
         let wanted = json!({ "target": "swept", "connection": connection, "configuration": configuration });
         let deployment = id(&create("/api/v1/deployments", wanted).await);
+        let wanted = json!({ "name": "swept/secret", "value": "to be swept", "environment": environment });
+        let secret = id(&create("/api/v1/secrets", wanted).await);
+        let named_key = json!({ "name": "swept", "environment": environment });
+        let named_key = id(&create("/api/v1/keys", named_key).await);
         Self {
             environment,
             person,
@@ -156,6 +243,8 @@ impl Things {
             spare,
             configuration,
             deployment,
+            secret,
+            named_key,
             record: sequenced(server, token).await,
             log: log(&server.get(token, "/api/v1/evidence/log").await.word("origin")),
             name: name.to_owned(),
@@ -163,7 +252,7 @@ impl Things {
         }
     }
 
-    pub(crate) fn ids(&self) -> [&str; 11] {
+    pub(crate) fn ids(&self) -> [&str; 13] {
         [
             &self.environment,
             &self.person,
@@ -175,6 +264,8 @@ impl Things {
             &self.spare,
             &self.configuration,
             &self.deployment,
+            &self.secret,
+            &self.named_key,
             &self.record,
         ]
     }
@@ -246,8 +337,13 @@ pub(crate) fn body(operation: &str, things: &Things) -> Value {
         "events" => json!({ "events": [] }),
         // Of runs, nobody gets as far as their bodies here.
         "rotate" | "plan" | "finish" => json!({}),
-        other => panic!("the document has an operation `{other}` with a body and no example of one here"),
+        other => made_up_for(other),
     }
+}
+
+fn made_up_for(operation: &str) -> Value {
+    let all = ALL.get().unwrap();
+    all.iter().find(|it| it.id == operation).unwrap().made_up.clone()
 }
 
 /// In a month, for what must end within a year.

@@ -47,7 +47,7 @@ on_both! {
         assert_eq!((&fetched["value"], &fetched["currentVersion"]), (&json!("two"), &json!(2)));
         assert!(fetched["overlapEndsAt"].is_string());
         assert_eq!(stage.get(&app, &before).await.json()["value"], "one");
-        stage.house.advance(Duration::from_secs(60));
+        stage.house.advance(Duration::from_mins(1));
         assert_eq!(stage.get(&app, &before).await.json()["code"], "overlap_over");
         assert_eq!(stage.get(&app, &path).await.json()["overlapEndsAt"], Value::Null);
     }

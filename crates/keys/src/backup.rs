@@ -169,9 +169,10 @@ impl Keys {
         let mut grant = entry.admit(resource.within(environment.clone())).await?;
         let known = sql::key_named(grant.tx(), environment.clone(), &place.space, name).await?;
         let Some(known) = known else { return Ok((environment, None, grant)) };
-        let decision = match replace {
-            true => replaceable(&grant, &known),
-            false => Err(Error::conflict("key_name_conflict", format!("key \"{name}\" already exists"))),
+        let decision = if replace {
+            replaceable(&grant, &known)
+        } else {
+            Err(Error::conflict("key_name_conflict", format!("key \"{name}\" already exists")))
         };
         match decision {
             Ok(decision) => Ok((environment, Some((known, decision)), grant)),

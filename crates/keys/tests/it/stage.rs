@@ -11,23 +11,23 @@ use writ_keys::{Keys, Rotator};
 use writ_store::testing::TestDb;
 use writ_testkit::{Answer, App, House, Record, Someone};
 
-pub struct Stage {
-    pub house: House,
-    pub app: App,
-    pub room: Keys,
-    pub admin: Someone,
-    pub dev: String,
-    pub prod: String,
+pub(crate) struct Stage {
+    pub(crate) house: House,
+    pub(crate) app: App,
+    pub(crate) room: Keys,
+    pub(crate) admin: Someone,
+    pub(crate) dev: String,
+    pub(crate) prod: String,
     /// A secrets administrator of everything.
-    pub keeper: Someone,
+    pub(crate) keeper: Someone,
     /// A developer of `dev` only.
-    pub ann: Someone,
+    pub(crate) ann: Someone,
     /// The receipt of the answer that came last.
     receipt: Mutex<String>,
 }
 
 impl Stage {
-    pub async fn over(db: &TestDb) -> Self {
+    pub(crate) async fn over(db: &TestDb) -> Self {
         let house = House::over(db).await;
         let admin = house.tenant("acme").await;
         let room = Keys::new(house.gate.clone(), Arc::new(Entropy::os()));
@@ -53,14 +53,14 @@ impl Stage {
         Self { house, app, room, admin, dev, prod, keeper, ann, receipt: Mutex::default() }
     }
 
-    pub async fn post(&self, who: &Someone, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, who: &Someone, path: &str, body: &Value) -> Answer {
         let answer = self.app.send(who, Method::POST, path, body).await;
         self.receipt.lock().unwrap().clone_from(&answer.header("writ-receipt").to_owned());
         answer
     }
 
     /// What a call answers that must succeed.
-    pub async fn done(&self, who: &Someone, path: &str, body: &Value) -> Value {
+    pub(crate) async fn done(&self, who: &Someone, path: &str, body: &Value) -> Value {
         let answer = self.post(who, path, body).await;
         assert!(answer.status.is_success(), "{path}: {answer:?}");
         assert!(answer.header("writ-receipt").starts_with("recorded id="), "{path}: {answer:?}");
@@ -68,7 +68,7 @@ impl Stage {
     }
 
     /// The status and the code of a call that must fail; and that the failure stands in the log.
-    pub async fn refused(&self, who: &Someone, path: &str, body: &Value) -> (u16, String) {
+    pub(crate) async fn refused(&self, who: &Someone, path: &str, body: &Value) -> (u16, String) {
         let answer = self.post(who, path, body).await;
         assert!(!answer.status.is_success(), "{path}: {answer:?}");
         assert!(answer.header("writ-receipt").starts_with("recorded id="), "{path}: {answer:?}");
@@ -78,28 +78,28 @@ impl Stage {
     }
 
     /// Makes a key in `dev`, by Ann.
-    pub async fn key(&self, name: &str, algorithm: &str) -> Value {
+    pub(crate) async fn key(&self, name: &str, algorithm: &str) -> Value {
         self.done(&self.ann, "/api/v1/keys", &json!({ "name": name, "algorithm": algorithm })).await
     }
 
-    pub async fn rotate(&self, key: &Value) -> Value {
+    pub(crate) async fn rotate(&self, key: &Value) -> Value {
         self.done(&self.ann, &format!("/api/v1/keys/{}/rotate", text(&key["id"])), &json!({})).await
     }
 
     /// What the worker does now.
-    pub async fn work(&self) -> usize {
+    pub(crate) async fn work(&self) -> usize {
         Rotator::new(self.room.clone()).round().await.unwrap()
     }
 
     /// The record of the call that was answered last.
-    pub async fn last(&self) -> Record {
+    pub(crate) async fn last(&self) -> Record {
         let receipt = self.receipt.lock().unwrap().clone();
         let of_it = |record: &Record| receipt.contains(&text(&record.leaf["id"]));
         self.house.records(self.admin.tenant()).await.into_iter().find(of_it).unwrap()
     }
 
     /// How many records say this.
-    pub async fn said(&self, what: &str) -> usize {
+    pub(crate) async fn said(&self, what: &str) -> usize {
         self.house.records(self.admin.tenant()).await.iter().filter(|record| record.said() == what).count()
     }
 }
@@ -112,10 +112,10 @@ async fn lasting(app: &App, who: &Someone) -> Someone {
     Someone { token: text(&made.json()["secret"]), caller: who.caller.clone() }
 }
 
-pub fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("a text: {value}")).to_owned()
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
 }
 
-pub fn base64(bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn base64(bytes: impl AsRef<[u8]>) -> String {
     BASE64.encode(bytes.as_ref())
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod change;
 pub(crate) mod door;
+pub(crate) mod holds;
 pub(crate) mod import;
 pub(crate) mod insights;
 pub(crate) mod list;

@@ -26,12 +26,20 @@ pub struct Terms {
     pub max_ttl: Duration,
     /// How long the root token lives that `init` gives. Nobody holds standing power.
     pub root_ttl: Duration,
+    /// Whether who vouches for somebody (an issuer, a cluster) may be at an address of this machine or of a private
+    /// network. Whoever configures a way to sign in could reach, through us, whatever we can.
+    pub private_networks: bool,
 }
 
 impl Default for Terms {
     fn default() -> Self {
         let month = Duration::from_hours(32 * 24);
-        Self { default_ttl: month, max_ttl: month, root_ttl: Duration::from_hours(24) }
+        Self {
+            default_ttl: month,
+            max_ttl: month,
+            root_ttl: Duration::from_hours(24),
+            private_networks: false,
+        }
     }
 }
 

@@ -1,8 +1,16 @@
 //! Bounded requests to whoever vouches for those who sign in: an issuer's keys, a cluster's API server.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use reqwest::{Certificate, Client, Method, Url, redirect::Policy};
+use reqwest::{
+    Certificate, Client, Method, Url,
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect::Policy,
+};
 use serde_json::Value;
 use writ_crypto::SecretString;
 use writ_kernel::{Error, Result};
@@ -16,6 +24,8 @@ const LONGEST: usize = 1024 * 1024;
 pub(crate) struct Request<'a> {
     pub(crate) method: Method,
     pub(crate) url: &'a str,
+    /// Whether it may be on this machine or in a private network.
+    pub(crate) private_networks: bool,
     /// The certificate authorities to trust, in PEM; those of the operating system when it is empty.
     pub(crate) authorities: &'a str,
     pub(crate) bearer: Option<&'a SecretString>,
@@ -29,8 +39,7 @@ pub(crate) struct Request<'a> {
 pub(crate) fn address(url: &str) -> Result<Url> {
     let refuse = |why: &str| Error::invalid("untrusted_address", format!("the address {why}"));
     let url: Url = url.parse().map_err(|_| refuse("is not a URL"))?;
-    let literal = url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
-    let here = literal.is_some_and(|address| address.is_loopback());
+    let here = literal(&url).is_some_and(|address| address.is_loopback());
     if url.scheme() != "https" && !(url.scheme() == "http" && here) {
         return Err(refuse("is neither `https` nor on this machine"));
     }
@@ -40,18 +49,63 @@ pub(crate) fn address(url: &str) -> Result<Url> {
     Ok(url)
 }
 
-/// The JSON that `request` is answered with. No redirect is followed, no proxy used.
+fn literal(url: &Url) -> Option<IpAddr> {
+    url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok())
+}
+
+/// Whether anybody on the Internet could be at `address`.
+fn public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            let shared = a == 100 && b & 0xc0 == 64;
+            let special =
+                a == 0 || a >= 224 || (a == 192 && b == 0 && c == 0) || (a == 198 && b & 0xfe == 18);
+            !(address.is_loopback() || address.is_private() || address.is_link_local() || shared || special)
+        }
+        // Global unicast, without what carries an address of version 4 inside (6to4, Teredo).
+        IpAddr::V6(address) => {
+            let [first, second, ..] = address.segments();
+            first & 0xe000 == 0x2000 && first != 0x2002 && (first, second) != (0x2001, 0)
+        }
+    }
+}
+
+/// Resolves a name, unless any of its addresses is not public: what is resolved is what is connected to.
+struct Public;
+
+impl Resolve for Public {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            if found.iter().any(|address| !public(address.ip())) {
+                return Err("an address of a private network".into());
+            }
+            let found: Addrs = Box::new(found.into_iter());
+            Ok(found)
+        })
+    }
+}
+
+/// The JSON that `request` is answered with. No redirect is followed, no proxy used. Whatever goes wrong on the way is
+/// told in the same words: who configures a way to sign in learns nothing about networks that are not theirs.
 ///
 /// # Errors
-/// `Invalid` for the address or the authorities, `Unavailable`, `Timeout`.
+/// `Invalid` for the address or the authorities, `Unavailable`.
 pub(crate) async fn json(request: Request<'_>) -> Result<Value> {
     let url = address(request.url)?;
+    if !request.private_networks && literal(&url).is_some_and(|address| !public(address)) {
+        return Err(unreachable().context("an address of a private network"));
+    }
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Losing a race to another thread's installation leaves a provider installed all the same.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     }
     let mut client =
         Client::builder().redirect(Policy::none()).no_proxy().connect_timeout(CONNECT).timeout(TOTAL);
+    if !request.private_networks {
+        client = client.dns_resolver(Arc::new(Public));
+    }
     if !request.authorities.is_empty() {
         let authorities = Certificate::from_pem_bundle(request.authorities.as_bytes());
         let authorities = authorities.map_err(|error| {
@@ -72,36 +126,54 @@ pub(crate) async fn json(request: Request<'_>) -> Result<Value> {
     let mut response = sent.send().await.map_err(broken)?;
     if !response.status().is_success() {
         let status = response.status().as_u16();
-        return Err(Error::unavailable(
-            "refused_outside",
-            format!("who vouches for them answered with status {status}"),
-        ));
+        return Err(unreachable().context(format!("answered with status {status}")));
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
         if body.len() + chunk.len() > LONGEST {
-            return Err(Error::unavailable(
-                "oversized_answer",
-                "the answer of who vouches for them is too large",
-            ));
+            return Err(unreachable().context("the answer is too large"));
         }
         body.extend_from_slice(&chunk);
     }
-    serde_json::from_slice(&body)
-        .map_err(|_| Error::unavailable("malformed_answer", "the answer of who vouches for them is not JSON"))
+    serde_json::from_slice(&body).map_err(|_| unreachable().context("the answer is not JSON"))
 }
 
 fn broken(error: reqwest::Error) -> Error {
-    let error = error.without_url();
-    if error.is_timeout() {
-        return Error::timeout("no_answer", "who vouches for them did not answer in time").because(error);
-    }
-    Error::unavailable("unreachable", "who vouches for them cannot be reached").because(error)
+    unreachable().because(error.without_url())
+}
+
+fn unreachable() -> Error {
+    Error::unavailable("unreachable", "who vouches for them cannot be asked")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_in_a_private_network_is_public() {
+        for address in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "192.168.1.1",
+            "172.16.0.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::",
+            "224.0.0.1",
+        ] {
+            assert!(!public(address.parse().unwrap()), "{address}");
+        }
+        for address in ["8.8.8.8", "2606:4700::1111", "100.128.0.1"] {
+            assert!(public(address.parse().unwrap()), "{address}");
+        }
+    }
 
     #[test]
     fn nobody_is_asked_in_the_clear_or_with_a_password_in_the_address() {

@@ -122,7 +122,7 @@ async fn login(dialect: &Dialect, ask: &Ask) -> Answer {
     drop(sign_in::enter(dialect, ask, subject).await?);
     let now = dialect.world().now();
     let believed = match &role {
-        Some(role) => believed(&config, role, &jwt, now).await,
+        Some(role) => believed((&config, dialect.terms().private_networks), role, &jwt, now).await,
         None => Err(Doubt::Because(format!("role \"{}\" could not be found", name.escape_debug()))),
     };
     let entry = sign_in::enter(dialect, ask, subject).await?;
@@ -167,7 +167,7 @@ enum Doubt {
 
 /// The claims of a token that is signed by whom we believe, is of now, and is what the role demands.
 async fn believed(
-    config: &Config,
+    (config, private_networks): (&Config, bool),
     role: &Role,
     jwt: &str,
     now: writ_kernel::Timestamp,
@@ -178,7 +178,7 @@ async fn believed(
     if !algorithms.is_empty() && !algorithms.contains(&token.algorithm) {
         return Err(because("token signed with unexpected algorithm"));
     }
-    let published = keys::of(config, &token).await.map_err(Doubt::Unasked)?;
+    let published = keys::of(config, &token, private_networks).await.map_err(Doubt::Unasked)?;
     if !published.keys.iter().any(|key| token.is_signed_by(key)) {
         return Err(because(
             "error verifying token signature: no known key successfully validated the token signature",

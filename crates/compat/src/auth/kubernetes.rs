@@ -108,7 +108,10 @@ async fn configure(dialect: &Dialect, ask: &Ask) -> Answer {
         disable_iss_validation: fields.boolean("disable_iss_validation")?.unwrap_or(true),
         token_reviewer_jwt: text("token_reviewer_jwt")?,
     };
-    outside::address(&config.kubernetes_host)?;
+    let host = outside::address(&config.kubernetes_host)?;
+    if host.query().is_some() || host.fragment().is_some() {
+        return Err(Fault::invalid("kubernetes_host must have neither a query nor a fragment"));
+    }
     if config.disable_local_ca_jwt && config.kubernetes_ca_cert.is_empty() {
         return Err(Fault::invalid("kubernetes_ca_cert must be given when disable_local_ca_jwt is true"));
     }
@@ -183,7 +186,7 @@ async fn login(dialect: &Dialect, ask: &Ask) -> Answer {
     drop(sign_in::enter(dialect, ask, subject).await?);
     let config = config.ok_or_else(|| Fault::invalid("could not load backend configuration"))?;
     let vouched = match &role {
-        Some(role) => vouched(&config, role, &jwt).await,
+        Some(role) => vouched(&config, role, &jwt, dialect.terms().private_networks).await,
         None => Err(Denied::Because(format!("invalid role name {:?}", name.escape_debug().to_string()))),
     };
     let entry = sign_in::enter(dialect, ask, subject).await?;
@@ -229,7 +232,12 @@ enum Denied {
     Because(String),
 }
 
-async fn vouched(config: &Config, role: &Role, jwt: &SecretString) -> Result<Vouched, Denied> {
+async fn vouched(
+    config: &Config,
+    role: &Role,
+    jwt: &SecretString,
+    private_networks: bool,
+) -> Result<Vouched, Denied> {
     let denied = |why: &str| Denied::Because(why.to_owned());
     let mut spec = json!({ "token": jwt.expose() });
     if !role.audience.is_empty()
@@ -245,6 +253,7 @@ async fn vouched(config: &Config, role: &Role, jwt: &SecretString) -> Result<Vou
     let request = Request {
         method: Method::POST,
         url: &url,
+        private_networks,
         authorities: &config.kubernetes_ca_cert,
         bearer: Some(if reviewer.is_empty() { jwt } else { &reviewer }),
         body: Some(json!({

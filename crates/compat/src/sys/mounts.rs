@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value, json};
 use writ_gate::{Done, Grant, Resource};
-use writ_kernel::{Action, Capability};
+use writ_kernel::{Action, Capability, Error};
 use writ_store::serialize_on;
 
 use crate::{
@@ -185,7 +185,11 @@ fn free_path(view: &View, class: Class, path: &str) -> Result<String, Fault> {
 
 /// Enters to change mounts, alone in the environment, with the mounts as they are then.
 async fn enter(dialect: &Dialect, ask: &Ask, resource: Resource) -> Result<(Grant, Arc<View>), Fault> {
-    let mut grant = dialect.gate().grant(&ask.caller_again()?, Action::MountWrite, resource).await?;
+    let grant = dialect.gate().grant(&ask.caller_again()?, Action::MountWrite, resource).await?;
+    alone(dialect, ask, grant).await
+}
+
+async fn alone(dialect: &Dialect, ask: &Ask, mut grant: Grant) -> Result<(Grant, Arc<View>), Fault> {
     let environment = ask.view.environment.id.uuid();
     serialize_on(grant.tx(), &format!("dialect.mounts.{environment}")).await?;
     let view = View::of(dialect, grant.tx(), environment).await?.ok_or_else(Fault::not_found)?;
@@ -207,6 +211,11 @@ async fn enable(dialect: &Dialect, ask: &Ask, class: Class, path: &str) -> Answe
         Ok(path) => path,
         Err(fault) => return Err(fault),
     };
+    if kind == Kind::Kv && dialect.vault().holds(grant.tx(), ask.view.environment.id, &path.parse()?).await? {
+        // Whoever mounts it would come to what is there by rules of paths alone, and destroy it with the mount.
+        let error = Error::invalid("folder_in_use", "there are secrets below this path already");
+        return Err(grant.refuse(error).await.into());
+    }
     let world = grant.world().clone();
     let id = world.id();
     let mount = Mount {
@@ -245,7 +254,11 @@ fn known_version(kind: Kind, options: Option<&BTreeMap<String, String>>) -> Resu
 /// Takes a mount away, with what it keeps in its entries and the tokens that it gave, and the secrets below its
 /// path. Keys stay in their room, where nobody finds them by a later mount of the same path.
 async fn disable(dialect: &Dialect, ask: &Ask, class: Class, path: &str) -> Answer {
-    let (mut grant, view) = enter(dialect, ask, ask.resource("mount").named(path)).await?;
+    let entry = dialect.gate().enter(&ask.caller_again()?, Action::MountWrite).await?;
+    let secrets = Resource { path: Some(format!("{path}/")), ..ask.resource("secret") };
+    let may_destroy = entry.permits(Action::SecretDestroy, &secrets)?;
+    let grant = entry.admit(ask.resource("mount").named(path)).await?;
+    let (mut grant, view) = alone(dialect, ask, grant).await?;
     let Some(mount) = find(&view, class, path) else {
         grant.commit(Done::with(json!({ "removed": false }))).await?;
         return Ok(Reply::Nothing);
@@ -266,6 +279,14 @@ async fn disable(dialect: &Dialect, ask: &Ask, class: Class, path: &str) -> Answ
         Kind::Kv => dialect.vault().clear(&mut grant, ask.view.environment.id, &mount.path.parse()?).await?,
         _ => 0,
     };
+    if destroyed > 0 && !may_destroy {
+        // Refused, and with it undone: secrets go with their mount, so it takes the right to destroy them.
+        let error = Error::forbidden("forbidden", "the mount holds secrets, which you may not destroy");
+        return Err(grant.refuse(error).await.into());
+    }
+    if destroyed > 0 {
+        grant.also(Action::SecretDestroy, &secrets, Done::with(json!({ "secrets": destroyed }))).await?;
+    }
     sql::delete_mount(grant.tx(), mount.id).await?;
     view::changed(grant.tx(), environment).await?;
     let told =

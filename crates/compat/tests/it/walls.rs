@@ -172,4 +172,32 @@ on_both! {
         assert_eq!(stage.put("sys/wrapping/rewrap", &stage.root, wrap.clone()).await.status, 400);
         assert!(stage.put("sys/wrapping/unwrap", &stage.root, wrap).await.at("/auth/client_token").is_string());
     }
+
+    async fn secrets_are_neither_come_to_by_a_mount_nor_left_behind_by_it(db: &TestDb) {
+        let stage = Stage::open(db).await;
+        let root = stage.root.clone();
+        let kv = json!({ "type": "kv-v2" });
+        assert_eq!(stage.put("sys/mounts/team", &root, kv.clone()).await.status, 204);
+        assert_eq!(stage.put("team/data/a", &root, json!({ "data": { "x": 1 } })).await.status, 200);
+        assert_eq!(stage.delete("sys/mounts/team", &root).await.status, 204);
+        assert_eq!(stage.put("sys/mounts/team", &root, kv).await.status, 204);
+        assert_eq!(stage.get("team/data/a", &root).await.status, 404);
+    }
+
+    async fn nobody_in_a_private_network_is_asked_and_nothing_is_told_of_it(db: &TestDb) {
+        let stage = Stage::open(db).await;
+        let root = stage.root.clone();
+        stage.put("sys/auth/kubernetes", &root, json!({ "type": "kubernetes" })).await;
+        let config = |host: &str| json!({ "kubernetes_host": host });
+        for host in ["https://10.0.0.1/?x", "https://10.0.0.1/#x", "http://10.0.0.1"] {
+            assert_eq!(stage.put("auth/kubernetes/config", &root, config(host)).await.status, 400, "{host}");
+        }
+        let role = json!({ "bound_service_account_names": "a", "bound_service_account_namespaces": "b" });
+        stage.put("auth/kubernetes/role/r", &root, role).await;
+        for host in ["http://127.0.0.1:1", "https://169.254.169.254", "https://localhost:1"] {
+            assert_eq!(stage.put("auth/kubernetes/config", &root, config(host)).await.status, 204, "{host}");
+            let answer = stage.put("auth/kubernetes/login", "", json!({ "role": "r", "jwt": "x" })).await;
+            assert_eq!(answer.errors(), ["who vouches for them cannot be asked"], "{host}");
+        }
+    }
 }

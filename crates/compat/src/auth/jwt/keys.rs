@@ -30,33 +30,46 @@ pub(super) fn pem(text: &str) -> Result<PublicKey> {
 ///
 /// # Errors
 /// When the issuer cannot be asked.
-pub(super) async fn of(config: &Config, token: &Token) -> Result<Published> {
+pub(super) async fn of(config: &Config, token: &Token, private_networks: bool) -> Result<Published> {
     if !config.jwt_validation_pubkeys.is_empty() {
         let keys = config.jwt_validation_pubkeys.iter().filter_map(|text| pem(text).ok()).collect();
         return Ok(Published { keys, issuer: String::new() });
     }
     if !config.jwks_url.is_empty() {
-        let keys = fetched(&config.jwks_url, &config.jwks_ca_pem, token).await?;
+        let keys = fetched(&config.jwks_url, &config.jwks_ca_pem, token, private_networks).await?;
         return Ok(Published { keys, issuer: String::new() });
     }
     let url = format!("{}/.well-known/openid-configuration", config.oidc_discovery_url);
-    let document = get(&url, &config.oidc_discovery_ca_pem).await?;
+    let document = get(&url, &config.oidc_discovery_ca_pem, private_networks).await?;
     let text = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default();
     // OpenID Connect Discovery 1.0, section 4.3.
     if text("issuer").trim_end_matches('/') != config.oidc_discovery_url {
         return Err(Error::unavailable("other_issuer", "who is discovered says to be another issuer"));
     }
-    let keys = fetched(text("jwks_uri"), &config.oidc_discovery_ca_pem, token).await?;
+    let keys = fetched(text("jwks_uri"), &config.oidc_discovery_ca_pem, token, private_networks).await?;
     Ok(Published { keys, issuer: text("issuer").to_owned() })
 }
 
-async fn get(url: &str, authorities: &str) -> Result<Value> {
-    outside::json(Request { method: Method::GET, url, authorities, bearer: None, body: None }).await
+async fn get(url: &str, authorities: &str, private_networks: bool) -> Result<Value> {
+    outside::json(Request {
+        method: Method::GET,
+        url,
+        private_networks,
+        authorities,
+        bearer: None,
+        body: None,
+    })
+    .await
 }
 
 /// The keys of a set that go by the id that the token names, or all when it names none.
-async fn fetched(url: &str, authorities: &str, token: &Token) -> Result<Vec<PublicKey>> {
-    let set = get(url, authorities).await?;
+async fn fetched(
+    url: &str,
+    authorities: &str,
+    token: &Token,
+    private_networks: bool,
+) -> Result<Vec<PublicKey>> {
+    let set = get(url, authorities, private_networks).await?;
     let keys = set.get("keys").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let fits = |key: &&Value| match (&token.key_id, key.get("kid").and_then(Value::as_str)) {
         (Some(wanted), Some(known)) => wanted == known,

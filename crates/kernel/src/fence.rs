@@ -513,7 +513,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_must_be_wrapped_is_not_given_plainly() {
-        let demands = Demands { longest_wrap: Some(Duration::from_secs(60)), ..Demands::default() };
+        let demands = Demands { longest_wrap: Some(Duration::from_mins(1)), ..Demands::default() };
         let rules = Rules::new([Rule::allow("a", vec![Read]).demanding(demands)]);
         let wrapped = |seconds| {
             rules.permit(&Wanted { wrap: Some(Duration::from_secs(seconds)), ..Wanted::only("a", Read) })

@@ -85,9 +85,10 @@ fn opened(grant: &Grant, wrap: &Wrap) -> Result<Members, Fault> {
 
 /// Takes the answer away: one taker, whoever comes first.
 async fn take(grant: &mut Grant, wrap: &Wrap) -> Result<(), Fault> {
-    match sql::take_wrap(grant.tx(), wrap.id).await? {
-        true => Ok(()),
-        false => Err(Fault::invalid("wrapping token is not valid or does not exist")),
+    if sql::take_wrap(grant.tx(), wrap.id).await? {
+        Ok(())
+    } else {
+        Err(Fault::invalid("wrapping token is not valid or does not exist"))
     }
 }
 

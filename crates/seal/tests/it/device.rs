@@ -16,7 +16,7 @@ const TOKEN_OF_THE_FORGETFUL: &str = "writ-tests-pin";
 
 fn module() -> PathBuf {
     let module = std::env::var_os("WRIT_SOFTHSM_MODULE").map(PathBuf::from);
-    module.unwrap_or_else(|| panic!("these tests need SoftHSM: eval \"$(scripts/test-env softhsm)\""))
+    module.expect("these tests need SoftHSM: eval \"$(scripts/test-env softhsm)\"")
 }
 
 /// A device with a key of its own name, and where its PIN is.

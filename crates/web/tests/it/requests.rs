@@ -8,7 +8,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    http::{Method, Request, Response, StatusCode, header},
+    http::{Request, Response, StatusCode, header},
     routing::{get, post},
 };
 use http_body_util::BodyExt as _;

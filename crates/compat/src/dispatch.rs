@@ -35,6 +35,7 @@ pub(crate) fn sudo(kind: Kind, rest: &str) -> bool {
 /// their case are in lower case.
 pub(crate) fn one_form(kind: Kind, operation: Operation, rest: &str) -> String {
     let named: &[&str] = match kind {
+        Kind::Kv if rest == "config/" && !operation.lists() => &[],
         Kind::Kv | Kind::Cubbyhole => return rest.to_owned(),
         Kind::System => &["policies/acl/", "policy/"],
         Kind::UserPass => &["login/", "users/"],

@@ -103,7 +103,7 @@ impl Stage {
         let begun = stage.call(Method::PUT, "sys/init", "", Some(&wanted)).await;
         assert_eq!(begun.status, 200, "{begun:?}");
         stage.shares = serde_json::from_value(begun.at("/keys_base64")).unwrap();
-        stage.root = begun.at("/root_token").as_str().unwrap().to_owned();
+        begun.at("/root_token").as_str().unwrap().clone_into(&mut stage.root);
         for share in &stage.shares[..2] {
             stage.call(Method::PUT, "sys/unseal", "", Some(&json!({ "key": share }))).await;
         }

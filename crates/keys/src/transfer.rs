@@ -36,7 +36,7 @@ impl Wrapping {
 
     fn key_type(self) -> KeyType {
         match self {
-            Self::PostQuantum => KeyType::MlKem768,
+            Self::PostQuantum => KeyType::DEFAULT,
             Self::Rsa => KeyType::Rsa4096,
         }
     }

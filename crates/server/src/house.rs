@@ -84,19 +84,10 @@ pub async fn serve(
     let (tracer, exporter) = telemetry::open(&config.telemetry, &world, metrics.spans())?;
     let router = router(&config, &gate, &rooms, (&metrics, &tracer));
     let launcher = launcher(&config, address, &pin, (tracer, world))?;
-    let terms = writ_deploy::Terms {
-        runs_of_tenant: config.runner.runs_of_tenant,
-        silence: Duration::from_secs(config.runner.silence_seconds),
-        ..writ_deploy::Terms::default()
-    };
 
     let (stop, stopping) = watch::channel(false);
     let mut workers = JoinSet::new();
-    workers.spawn(until(stopping.clone(), Scheduler::new(rooms.deploy, Arc::new(launcher), terms).run()));
-    workers.spawn(until(stopping.clone(), Sequencer::new(&rooms.evidence).run()));
-    workers.spawn(until(stopping.clone(), rooms.vault.keep_readers()));
-    workers.spawn(until(stopping.clone(), rooms.lent.work()));
-    workers.spawn(until(stopping.clone(), Rotator::new(rooms.keys).run()));
+    rooms.work(&config, launcher, &mut workers, &stopping);
     workers.spawn(until(stopping.clone(), unsealing::await_device(seal.clone())));
     if let Some(exporter) = exporter {
         workers.spawn(exporter.run(stopping.clone()));
@@ -126,6 +117,29 @@ pub async fn serve(
     db.close().await?;
     tracing::info!("drained and closed");
     served
+}
+
+impl Rooms {
+    /// What the rooms do by themselves.
+    fn work(
+        self,
+        config: &Config,
+        launcher: LocalRunners,
+        workers: &mut JoinSet<()>,
+        stopping: &watch::Receiver<bool>,
+    ) {
+        let terms = writ_deploy::Terms {
+            runs_of_tenant: config.runner.runs_of_tenant,
+            silence: Duration::from_secs(config.runner.silence_seconds),
+            ..writ_deploy::Terms::default()
+        };
+        let scheduler = Scheduler::new(self.deploy, Arc::new(launcher), terms);
+        workers.spawn(until(stopping.clone(), scheduler.run()));
+        workers.spawn(until(stopping.clone(), Sequencer::new(&self.evidence).run()));
+        workers.spawn(until(stopping.clone(), self.vault.keep_readers()));
+        workers.spawn(until(stopping.clone(), self.lent.work()));
+        workers.spawn(until(stopping.clone(), Rotator::new(self.keys).run()));
+    }
 }
 
 /// The OpenAPI document of everything the server answers, as it is committed. Routes need rooms, and rooms a house:

@@ -41,6 +41,7 @@ enum Value {
     IntValue(String),
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "ids and words are given as they are at hand")]
 pub(super) fn text(key: &'static str, value: impl ToString) -> Attribute {
     Attribute { key, value: Value::StringValue(value.to_string()) }
 }

@@ -37,9 +37,22 @@ pub struct Config {
     /// Where it sends traces.
     #[serde(default)]
     pub telemetry: Telemetry,
+    /// How it speaks the Vault protocol.
+    #[serde(default)]
+    pub dialect: Dialect,
     /// The hardware security module that may protect the root key.
     #[serde(default)]
     pub hsm: Hsm,
+}
+
+/// How the daemon speaks the Vault protocol.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dialect {
+    /// Let issuers and clusters that vouch for somebody at sign-in be at addresses of this machine or of private networks,
+    /// as the API server of the cluster is that the daemon runs in. Whoever configures a way to sign in could then reach,
+    /// through the daemon, whatever it can.
+    pub private_networks: bool,
 }
 
 /// Where the daemon listens.

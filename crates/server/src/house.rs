@@ -29,7 +29,7 @@ use writ_web::{
 };
 
 use crate::{
-    config::Config,
+    config::{self, Config},
     entropy::{self, Watch},
     launch::LocalRunners,
     lent::Lent,
@@ -71,7 +71,7 @@ pub async fn serve(
     let gate = Gate::new(db.clone(), seal.clone(), world.clone(), limits(&config));
     unsealing::at_start(&seal).await?;
 
-    let rooms = Rooms::behind(&gate, &config.server.host, &entropy)?;
+    let rooms = Rooms::behind(&gate, &config.server.host, &entropy, &config.dialect)?;
     let pem = certificate(&config, world.now())?;
     let exchange =
         if config.server.require_post_quantum { KeyExchange::Hybrid } else { KeyExchange::HybridOrClassical };
@@ -157,7 +157,7 @@ pub async fn openapi() -> Result<String> {
     let seal =
         Seal::new(db.clone(), world.clone(), directory.path().join("dev.key"), password::Params::default());
     let gate = Gate::new(db.clone(), seal, world, writ_gate::Limits::default());
-    let rooms = Rooms::behind(&gate, "localhost", &Arc::new(Entropy::os()))?;
+    let rooms = Rooms::behind(&gate, "localhost", &Arc::new(Entropy::os()), &config::Dialect::default())?;
     let sys =
         Sys { gate, keys: rooms.keys.clone(), data_dir: directory.path().to_owned(), disk_free_bytes: 0 };
     let (_, document) = openapi::assemble("Writ", VERSION, rooms.routes(sys));
@@ -177,13 +177,14 @@ struct Rooms {
 }
 
 impl Rooms {
-    fn behind(gate: &Gate, host: &str, entropy: &Arc<Entropy>) -> Result<Self> {
+    fn behind(gate: &Gate, host: &str, entropy: &Arc<Entropy>, wanted: &config::Dialect) -> Result<Self> {
         let identity = Identity::new(gate.clone());
         let deploy = Deploy::new(gate.clone(), Arc::new(People(identity.clone())));
         let vault = Vault::new(gate.clone(), Arc::new(People(identity.clone())));
         let lent = Lent::behind(gate, &identity, &vault);
         let keys = Keys::new(gate.clone(), Arc::clone(entropy));
-        let terms = writ_compat::Terms::default();
+        let terms =
+            writ_compat::Terms { private_networks: wanted.private_networks, ..writ_compat::Terms::default() };
         let dialect = Dialect::new(gate.clone(), identity.clone(), vault.clone(), keys.clone(), terms);
         let evidence = Evidence::new(gate.clone(), host)?;
         Ok(Self { identity, deploy, evidence, vault, lent, keys, dialect })

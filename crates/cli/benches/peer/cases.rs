@@ -5,12 +5,14 @@ use serde_json::{Value, json};
 /// One request: method, path, body.
 pub(crate) type Call = (&'static str, String, Option<Value>);
 
+/// A request whose answer the load needs, and the place in that answer.
+pub(crate) type Lesson = (fn() -> Call, &'static [&'static str]);
+
 /// One case: what to prepare once, and the n-th request of the load.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) prepare: fn() -> Vec<Call>,
-    /// The request whose answer the load needs, and the place in it.
-    pub(crate) learn: Option<(fn() -> Call, &'static [&'static str])>,
+    pub(crate) learn: Option<Lesson>,
     pub(crate) request: fn(usize, &[String]) -> Call,
     /// Sent without a token.
     pub(crate) anonymous: bool,

@@ -93,9 +93,9 @@ pub(crate) async fn run(peer: &Peer, case: &Case, concurrency: usize, cell: Dura
     let workers = connections.into_iter().enumerate().map(|(worker, mut connection)| async move {
         let (mut times, mut n) = (Vec::new(), worker * 1_000_003);
         while start.elapsed() < cell {
-            let call = (case.request)(n, &peer.learnt);
+            let wanted = (case.request)(n, &peer.learnt);
             let asked = Instant::now();
-            let (status, body) = connection.ask(token, call).await;
+            let (status, body) = connection.ask(token, wanted).await;
             times.push(asked.elapsed());
             assert!(status < 300, "{}: {status} {}", case.name, String::from_utf8_lossy(&body));
             n += 1;

@@ -30,7 +30,6 @@ use crate::{
 /// Exits with 0 when the deployment succeeded and with 1 when it failed, was refused, cancelled or lost. Ctrl-C stops
 /// the following, not the deployment. With --json and --follow every line is one event.
 #[derive(Debug, Group)]
-#[expect(clippy::struct_excessive_bools, reason = "the switches of a command")]
 pub(crate) struct Deploy {
     /// A directory, a `.tar.gz` archive, or `git+<URL or path>#<ref>[:<directory>]`.
     #[arg(value_name = "SOURCE")]

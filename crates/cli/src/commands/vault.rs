@@ -197,7 +197,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Restore(some) => treat(context, &client, some, "restore", "restored").await?,
         Command::Destroy { some, all, yes } => destroy(context, &client, some, all, yes).await?,
         Command::Deactivate { place, secret } => {
-            turn(context, &client, &place, &secret, "deactivate").await?
+            turn(context, &client, &place, &secret, "deactivate").await?;
         }
         Command::Activate { place, secret } => turn(context, &client, &place, &secret, "activate").await?,
     }
@@ -306,7 +306,9 @@ async fn put(context: &Context, client: &Client, wanted: Put) -> Result<(), Fail
             if wanted.cas.is_some_and(|version| version != 0) {
                 return Err(absent(&wanted.path));
             }
-            changed.into_iter().for_each(|(name, value)| set(name, value));
+            for (name, value) in changed {
+                set(name, value);
+            }
             client.post("/api/v1/secrets", &body).await?
         }
         Some(secret) => {

@@ -56,6 +56,37 @@ on_both! {
         assert!(over.headers.contains_key("writ-receipt"), "that it still arrives is on record");
     }
 
+    async fn a_login_ends_with_its_entity(db: &TestDb) {
+        let stage = Stage::open(db).await;
+        assert_eq!(stage.put("sys/auth/userpass", &stage.root, json!({ "type": "userpass" })).await.status, 204);
+        let account = json!({ "password": "correct horse battery staple", "token_policies": ["default"] });
+        assert!(stage.put("auth/userpass/users/ada", &stage.root, account).await.status.is_success());
+        let login = json!({ "password": "correct horse battery staple" });
+        let given = stage.put("auth/userpass/login/ada", "", login).await;
+        let token = given.at("/auth/client_token").as_str().unwrap().to_owned();
+        assert!(lives(&stage, &token).await);
+        let entity = given.at("/auth/entity_id").as_str().unwrap().to_owned();
+        let at = format!("identity/entity/id/{entity}");
+        let disable = stage.put(&at, &stage.root, json!({ "disabled": true })).await;
+        assert!(disable.status.is_success(), "{:?}", disable.errors());
+        let refused = stage.get("auth/token/lookup-self", &token).await;
+        assert_eq!(refused.status, 403);
+        assert!(refused.headers.contains_key("writ-receipt"), "it is on record");
+        assert!(stage.put(&at, &stage.root, json!({ "disabled": false })).await.status.is_success());
+        assert!(lives(&stage, &token).await);
+        assert!(stage.delete(&at, &stage.root).await.status.is_success());
+        assert!(!lives(&stage, &token).await);
+    }
+
+    async fn a_periodic_token_of_root_lives_for_its_period(db: &TestDb) {
+        let stage = Stage::open(db).await;
+        let made = stage.put("auth/token/create", &stage.root, json!({ "period": "30m" })).await;
+        assert_eq!(made.at("/auth/lease_duration"), json!(1800));
+        let token = made.at("/auth/client_token").as_str().unwrap().to_owned();
+        db.time.advance(Duration::from_mins(20));
+        assert_eq!(stage.put("auth/token/renew-self", &token, json!({})).await.at("/auth/lease_duration"), json!(1800));
+    }
+
     async fn a_token_can_be_used_as_often_as_it_says(db: &TestDb) {
         let stage = Stage::open(db).await;
         let token = stage.token_with(json!({ "policies": ["default"], "num_uses": 2 })).await;

@@ -127,7 +127,7 @@ impl Classification {
     }
 }
 
-/// What must be known of every secret. `None` where a client did not say; see [`Facts::settle`].
+/// What must be known of every secret. `None` where a client did not say; what is assumed then is said by `assumed`.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// Who answers for it.

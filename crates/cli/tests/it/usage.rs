@@ -101,7 +101,7 @@ fn completion_scripts_know_the_commands() {
 fn the_reference_describes_every_command_that_is_not_hidden() {
     let said = Terminal::new().run("__cli-reference").well();
     for heading in
-        ["## writ deploy\n", "### writ evidence verify\n", "### writ key create\n", "## writ restore\n"]
+        ["## writ deploy\n", "### writ evidence verify\n", "### writ api-key create\n", "## writ restore\n"]
     {
         assert!(said.out.contains(heading), "{heading}");
     }

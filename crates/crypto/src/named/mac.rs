@@ -1,4 +1,4 @@
-//! HMAC (RFC 2104, FIPS 198-1) with any [`Hash`]. SHA-2 is AWS-LC's; its safe interface has no HMAC-SHA3, so that is
+//! HMAC (RFC 2104, FIPS 198-1) with any [`enum@Hash`]. SHA-2 is AWS-LC's; its safe interface has no HMAC-SHA3, so that is
 //! of the `hmac` and `sha3` crates.
 
 use aws_lc_rs::hmac as aws;

@@ -14,7 +14,7 @@ use crate::{
 /// Service accounts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Add one. It has no credential until one is made with `writ key create --service`.
+    /// Add one. It has no credential until one is made with `writ api-key create --service`.
     Add {
         /// Its name.
         #[arg(value_parser = parsed::<Name>)]

@@ -83,6 +83,9 @@ impl Vault {
 
 /// Refuses an import that is too large as a whole.
 pub(crate) fn bounded(items: usize) -> Result<()> {
+    if items == 0 {
+        return Err(Error::invalid("no_items", "an import has at least one item").at("items"));
+    }
     (items <= MOST)
         .then_some(())
         .ok_or_else(|| Error::too_large("too_many", "an import has at most 500 items").at("items"))
